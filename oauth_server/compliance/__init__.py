@@ -1,0 +1,1 @@
+"""The auditor: a client of any server that knows it only by its answers."""

@@ -1,0 +1,1 @@
+"""The resource-server face: the gate in front of /mcp and /oauth/test, the Host and Origin guard."""

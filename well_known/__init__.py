@@ -1,0 +1,1 @@
+"""The discovery face: one module per document."""
