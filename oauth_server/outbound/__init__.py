@@ -1,1 +1,5 @@
 """The SSRF-guarded HTTP client: the only way a request leaves this server."""
+
+from oauth_server.outbound.client import Answer, Limits, Outbound, OutboundError, Resolver
+
+__all__ = ["Answer", "Limits", "Outbound", "OutboundError", "Resolver"]

@@ -1,0 +1,158 @@
+"""Authorization server metadata: where it is, and that it can be trusted (RFC 8414)."""
+
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+
+from oauth_server.compliance import urls
+from oauth_server.compliance.model import Verdict, judge, rule
+from oauth_server.compliance.protected_resource import member
+from oauth_server.compliance.sources import discovery, oauth, rfc, security
+from oauth_server.compliance.survey import Survey
+
+REQUIRED = ("authorization_endpoint", "token_endpoint")
+ENDPOINTS = (
+    *REQUIRED,
+    "registration_endpoint",
+    "revocation_endpoint",
+    "introspection_endpoint",
+    "userinfo_endpoint",
+    "end_session_endpoint",
+    "jwks_uri",
+)
+
+
+@rule(
+    "The authorization server publishes its metadata",
+    discovery("Authorization Server Metadata Discovery"),
+    rfc(8414, "3"),
+    fix="Serve the metadata at /.well-known/oauth-authorization-server, before the issuer's path if it has one.",
+)
+async def found(survey: Survey) -> Verdict:
+    """Versions before 2025-11-25 know RFC 8414 alone, later ones OpenID discovery too."""
+    issuer = await survey.issuer()
+    places = urls.metadata_urls(issuer) if survey.since("2025-11-25") else urls.metadata_urls(issuer)[:1]
+    documents = [await survey.document(place) for place in places]
+    problem = "; ".join(f"{document.url}: {document.problem}" for document in documents)
+    shown = [document.exchange for document in documents if document.exchange]
+    return judge(problem if all(d.problem for d in documents) else "", "The metadata was found", *shown)
+
+
+@rule(
+    "The metadata is sent as application/json",
+    rfc(8414, "3.2"),
+    fix="Send the metadata with Content-Type: application/json.",
+)
+async def media_type(survey: Survey) -> Verdict:
+    """RFC 8414 section 3.2: a JSON object using the application/json content type."""
+    exchange = (await survey.metadata()).shown
+    content_type = exchange.answer.header("Content-Type") or ""
+    right = content_type.partition(";")[0].strip().lower() == "application/json"
+    shown = (exchange, f"Content-Type: {content_type}")
+    return judge("" if right else f"It is sent as {content_type or 'nothing in particular'}", "It is JSON", shown)
+
+
+@rule(
+    "`issuer` is byte for byte the identifier the metadata was found by",
+    rfc(8414, "3.3"),
+    discovery("Authorization Server Metadata Discovery"),
+    fix="Spell the issuer the same everywhere, the slash at its end included: in the metadata of the resource and here.",
+)
+async def issuer_exact(survey: Survey) -> Verdict:
+    """RFC 8414 section 3.3: the value MUST be identical, else the metadata MUST NOT be used."""
+    document, named = await survey.metadata(), await survey.issuer()
+    stated = document.members.get("issuer")
+    problem = "" if stated == named else f"The issuer is {stated!r}, but it was found by {named!r}"
+    return judge(problem, "The issuer is the identifier it was found by", member(document, "issuer"))
+
+
+@rule(
+    "`issuer` is an https URL without query and fragment",
+    rfc(8414, "2"),
+    fix="Use an https URL that is scheme, host and at most a path as the issuer.",
+)
+async def issuer_form(survey: Survey) -> Verdict:
+    """RFC 8414 section 2; http is for loopback alone."""
+    document = await survey.metadata()
+    stated = document.members.get("issuer")
+    problem = "" if urls.is_secure(stated) else f"The issuer {stated!r} is not an absolute https URL"
+    if "?" in str(stated) or "#" in str(stated):
+        problem = f"The issuer {stated!r} has a query or a fragment"
+    return judge(problem, "The issuer has the form of one", member(document, "issuer"))
+
+
+@rule(
+    "The authorization and the token endpoint are stated",
+    rfc(8414, "2"),
+    fix="State authorization_endpoint and token_endpoint as absolute URLs.",
+)
+async def endpoints_stated(survey: Survey) -> Verdict:
+    """RFC 8414 section 2: both are REQUIRED for the authorization code grant."""
+    document = await survey.metadata()
+    absent = [name for name in REQUIRED if urls.read(document.members.get(name)) is None]
+    problem = f"Not stated as an absolute URL: {', '.join(absent)}" if absent else ""
+    return judge(problem, "Both are stated", *(member(document, name) for name in REQUIRED))
+
+
+@rule(
+    "Every endpoint is an https URL",
+    security("Communication Security"),
+    oauth("1.5"),
+    fix="Serve all endpoints over TLS and state them with https; behind a proxy, build them from the public base URL.",
+)
+async def endpoints_secure(survey: Survey) -> Verdict:
+    """OAuth 2.1 section 1.5: all OAuth URLs use https; http is for loopback alone."""
+    document = await survey.metadata()
+    stated = [name for name in ENDPOINTS if name in document.members]
+    wrong = [name for name in stated if not urls.is_secure(document.members[name])]
+    problem = f"Not an absolute https URL: {', '.join(wrong)}" if wrong else ""
+    return judge(problem, "Every endpoint is https", *(member(document, name) for name in wrong or stated[:2]))
+
+
+@rule(
+    "Members have the types that the standard gives them",
+    rfc(8414, "2"),
+    fix="Write every …_supported list as a JSON array of strings, and every yes or no as true or false.",
+)
+async def types(survey: Survey) -> Verdict:
+    """RFC 8414 section 2: JSON arrays of strings, and booleans."""
+    document = await survey.metadata()
+    wrong = []
+    for name, value in document.members.items():
+        if name.endswith(("_parameter_supported", "document_supported", "_logout_supported")):
+            wrong += [] if isinstance(value, bool) else [name]
+        elif name.endswith(("s_supported", "values_supported")) and not isinstance(value, bool):
+            sound = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            wrong += [] if sound else [name]
+    problem = f"Of another type: {', '.join(wrong)}" if wrong else ""
+    return judge(problem, "All types are right", *(member(document, name) for name in wrong), document.shown)
+
+
+@rule(
+    "No member is an empty list",
+    rfc(8414, "3.2"),
+    fix="Leave out what has no elements.",
+)
+async def no_empty_lists(survey: Survey) -> Verdict:
+    """RFC 8414 section 3.2: claims with zero elements MUST be omitted."""
+    document = await survey.metadata()
+    empty = [name for name, value in document.members.items() if value == []]
+    problem = f"Empty: {', '.join(empty)}" if empty else ""
+    return judge(problem, "No list is empty", *(member(document, name) for name in empty), document.shown)
+
+
+@rule(
+    "A second reader of RFC 8414 agrees",
+    rfc(8414, "2"),
+    fix="Correct the member that is named.",
+)
+async def second_opinion(survey: Survey) -> Verdict:
+    """Authlib's validator reads the same metadata; URLs of this machine count as https for it."""
+    document = await survey.metadata()
+    members = {
+        name: value.replace("http://", "https://", 1) if urls.is_loopback(value) else value
+        for name, value in document.members.items()
+    }
+    try:
+        AuthorizationServerMetadata(members).validate()
+    except (ValueError, TypeError, AttributeError) as error:
+        return judge(f"Authlib refuses it: {error}", "", document.shown)
+    return judge("", "Authlib accepts it", document.shown)

@@ -1,0 +1,75 @@
+"""Where the server is: the settings together with the issuer, the resources and the names it answers to."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from oauth_server.core.resource_indicators import Resources, normalise, other_loopback
+from oauth_server.core.settings import Settings, check_deployment, is_loopback_host, resolve_issuer
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The settings resolved for one address to bind to.
+
+    `issuer` is one plain string everywhere: no path, no trailing slash, never taken from a Host header.
+    """
+
+    settings: Settings
+    host: str
+    port: int
+    issuer: str
+    resources: Resources
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the issuer over https."""
+        return self.issuer.startswith("https://")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the issuer is a name of this computer."""
+        return is_loopback_host(urlsplit(self.issuer).hostname or "")
+
+    @property
+    def endpoint(self) -> str:
+        """The URL people give to an MCP client."""
+        return self.resources.mcp
+
+    def url(self, path: str) -> str:
+        """An absolute URL at the issuer."""
+        return self.issuer + path
+
+    def spelled(self, uri: str, host: str) -> str:
+        """`uri` under the loopback name the client used in its Host header; unchanged for every other name."""
+        other = other_loopback(uri)
+        if other is not None and urlsplit(other).netloc == host.lower():
+            return other
+        return uri
+
+    def is_own(self, url: str) -> bool:
+        """Whether a URL names this server: its issuer, or one of its resources, in any accepted spelling."""
+        own = {normalise(u) for u in (self.issuer, other_loopback(self.issuer) or self.issuer)}
+        return normalise(url) in own or self.resources.canonical(url) is not None
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The browser origins that may call /mcp, sign in and consent: our own and those the operator named."""
+        own = (self.issuer, other_loopback(self.issuer) or self.issuer)
+        return frozenset((*own, *self.settings.allow_origins))
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The Host headers, but for loopback names, that this server answers to."""
+        return frozenset(urlsplit(u).netloc for u in (self.issuer, *self.resources.names))
+
+
+def deploy(settings: Settings, host: str, port: int, issuer: str | None = None) -> Deployment:
+    """Resolve the settings for an address; raises SettingsError when they do not fit together.
+
+    `issuer` overrides the derived default: the one a running HTTP server recorded in the store.
+    """
+    resolved = settings.issuer or issuer or resolve_issuer(settings, port)
+    warnings = check_deployment(settings, resolved, host)
+    resources = Resources([normalise(r) or r for r in (settings.resource_uri or (resolved,))])
+    return Deployment(settings, host, port, resolved, resources, tuple(warnings))

@@ -1,0 +1,192 @@
+"""The OAuth errors: each a class with its code, its HTTP status, a sentence for people and a reason for the log.
+
+Sources: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 7591 section 3.2.2, RFC 8707 section 2,
+OpenID Connect Core 1.0 section 3.1.2.6.
+"""
+
+import re
+from typing import ClassVar
+
+# error_description = 1*( %x20-21 / %x23-5B / %x5D-7E ); everything else is replaced.
+_DESCRIPTION = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
+
+
+class OAuthError(Exception):
+    """A refused request. `description` is shown to the caller, `reason` and `check` only ever reach the log."""
+
+    error: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 400
+    default: ClassVar[str] = "The request cannot be served."
+
+    def __init__(self, description: str = "", *, reason: str = "", check: str = "") -> None:
+        self.description = description or self.default
+        self.reason = reason or self.description
+        self.check = check
+        super().__init__(self.description)
+
+    def body(self) -> dict[str, str]:
+        """The JSON object of RFC 6749 section 5.2."""
+        return {"error": self.error, "error_description": _DESCRIPTION.sub("'", self.description)}
+
+
+class InvalidRequestError(OAuthError):
+    """A parameter is missing, repeated or malformed."""
+
+    error = "invalid_request"
+    default = "The request is malformed."
+
+
+class PayloadTooLargeError(InvalidRequestError):
+    """The request body exceeds what an OAuth request can need."""
+
+    status = 413
+    default = "The request body is larger than 64 KiB."
+
+
+class MethodNotAllowedError(InvalidRequestError):
+    """The endpoint does not answer this HTTP method."""
+
+    status = 405
+    default = "This endpoint does not answer this HTTP method."
+
+
+class InvalidClientError(OAuthError):
+    """Client authentication failed; over Basic the answer carries a Basic challenge (RFC 6749 section 5.2)."""
+
+    error = "invalid_client"
+    status = 401
+    default = "Client authentication failed."
+
+    def __init__(self, description: str = "", *, reason: str = "", basic: bool = False) -> None:
+        super().__init__(description, reason=reason, check="client_authentication")
+        self.basic = basic
+
+
+class InvalidGrantError(OAuthError):
+    """The code or refresh token is invalid, expired, revoked or was issued to another client."""
+
+    error = "invalid_grant"
+    default = "The grant is invalid, expired, revoked or was issued to another client; start a new authorization."
+
+
+class UnauthorizedClientError(OAuthError):
+    """The client may not use this grant type."""
+
+    error = "unauthorized_client"
+    default = "The client is not registered for this grant type."
+
+
+class UnsupportedGrantTypeError(OAuthError):
+    """The grant type is not offered."""
+
+    error = "unsupported_grant_type"
+    default = "This grant type is not supported."
+
+
+class UnsupportedResponseTypeError(OAuthError):
+    """Only the code response type exists in OAuth 2.1."""
+
+    error = "unsupported_response_type"
+    default = 'Only response_type "code" is supported.'
+
+
+class InvalidScopeError(OAuthError):
+    """The scope is malformed, or nothing of it can be granted."""
+
+    error = "invalid_scope"
+    default = "None of the requested scopes can be granted."
+
+
+class InvalidTargetError(OAuthError):
+    """The resource indicator names no resource of this server (RFC 8707 section 2)."""
+
+    error = "invalid_target"
+    default = "The requested resource is not served here."
+
+
+class AccessDeniedError(OAuthError):
+    """The person, or the server's policy, said no."""
+
+    error = "access_denied"
+    status = 403
+    default = "Access was denied."
+
+
+class LoginRequiredError(OAuthError):
+    """prompt=none, but nobody is signed in."""
+
+    error = "login_required"
+    default = "Nobody is signed in, and prompt=none forbids to ask."
+
+
+class ConsentRequiredError(OAuthError):
+    """prompt=none, but consent would have to be asked for."""
+
+    error = "consent_required"
+    default = "Consent is needed, and prompt=none forbids to ask."
+
+
+class RequestNotSupportedError(OAuthError):
+    """Request objects (OpenID Connect Core section 6) are not supported."""
+
+    error = "request_not_supported"
+    default = "The request parameter is not supported."
+
+
+class RequestUriNotSupportedError(OAuthError):
+    """Request objects by reference are not supported, and never fetched."""
+
+    error = "request_uri_not_supported"
+    default = "The request_uri parameter is not supported."
+
+
+class RegistrationNotSupportedError(OAuthError):
+    """The registration parameter of self-issued providers is not supported."""
+
+    error = "registration_not_supported"
+    default = "The registration parameter is not supported."
+
+
+class InvalidRedirectUriError(OAuthError):
+    """A redirect URI may not be registered."""
+
+    error = "invalid_redirect_uri"
+    default = "A redirect URI is not acceptable."
+
+
+class InvalidClientMetadataError(OAuthError):
+    """A member of the client metadata is not acceptable."""
+
+    error = "invalid_client_metadata"
+    default = "The client metadata is not acceptable."
+
+
+class InvalidTokenError(OAuthError):
+    """The access token is not valid here; `check` names the check that it failed."""
+
+    error = "invalid_token"
+    status = 401
+    default = "The access token is invalid, expired, revoked or meant for another resource."
+
+    def __init__(self, check: str, reason: str) -> None:
+        super().__init__(reason=reason, check=check)
+
+
+class InsufficientScopeError(OAuthError):
+    """The operation needs scopes that the caller does not hold."""
+
+    error = "insufficient_scope"
+    status = 403
+
+    def __init__(self, required: tuple[str, ...], description: str = "") -> None:
+        self.required = required
+        scopes = " ".join(required)
+        super().__init__(description or f"This operation needs the scope {scopes}.", check="scope")
+
+
+class TemporarilyUnavailableError(OAuthError):
+    """The store does not answer; the request may be repeated."""
+
+    error = "temporarily_unavailable"
+    status = 503
+    default = "The server cannot reach its database at the moment; try again in a few seconds."

@@ -1,0 +1,284 @@
+"""Grants: codes issued, redeemed once, refreshed with rotation, revoked.
+
+Sources: OAuth 2.1 sections 4.1 and 4.3, RFC 6749 sections 4.1.2 and 6, RFC 7009, RFC 9700 section 4.14.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from oauth_server.core import pkce, scopes
+from oauth_server.core.audit import event
+from oauth_server.core.clock import Clock, random_id, random_token
+from oauth_server.core.deployment import Deployment
+from oauth_server.core.errors import (
+    InvalidGrantError,
+    InvalidScopeError,
+    InvalidTargetError,
+    InvalidTokenError,
+    OAuthError,
+)
+from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
+from oauth_server.core.scopes import IDENTITY
+from oauth_server.core.tokens import Tokens
+from oauth_server.store.records import (
+    AuditEvent,
+    Client,
+    Code,
+    Grant,
+    Issue,
+    NewRefresh,
+    Permitted,
+    Refusal,
+    Revocation,
+    Session,
+)
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import audit, grants, revocations, users
+
+CODE_LIFETIME: Final = 60  # seconds
+REPLAY_AFTER: Final = 5  # seconds; an earlier second redemption is a twin of the first, not a theft
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What a signed-in person approved: everything that a code is bound to."""
+
+    client: Client
+    session: Session
+    redirect_uri: str
+    challenge: str
+    resources: tuple[str, ...]
+    scope: tuple[str, ...]
+    nonce: str | None
+    consent_key: str  # the redirect URI under which the consent is remembered
+    asked: bool  # whether the person was asked, or an earlier consent stood
+
+
+def token_hash(token: str) -> bytes:
+    """What the store keeps of a code or refresh token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _seal(presented: str) -> AESGCM:
+    return AESGCM(
+        hashlib.sha256(b"refresh token successor\x00" + presented.encode("utf-8", "surrogateescape")).digest()
+    )
+
+
+# Every key seals one successor once, so a constant nonce never repeats under a key.
+_NONCE: Final = bytes(12)
+
+
+class Grants:
+    """The token endpoint's rules."""
+
+    def __init__(
+        self, deployment: Deployment, store: Store, tokens: Tokens, revoked: RevocationFilter, clock: Clock
+    ) -> None:
+        self._settings = deployment.settings
+        self._resources = deployment.resources
+        self._store = store
+        self._tokens = tokens
+        self._revoked = revoked
+        self._clock = clock
+        self.permitted = Permitted(frozenset(self._settings.scope), frozenset(IDENTITY))
+
+    async def consented(self, session: Session, client: Client, key: str, resources: tuple[str, ...]) -> frozenset[str]:
+        """What this person consented to before for this client, redirect URI and resource."""
+        found = await self._store.read(users.consented, session.user.user_id, client.client_id, key, resources)
+        return frozenset(found)
+
+    async def issue_code(self, approval: Approval) -> str:
+        """Store a code, and the consent when one was asked for, and return the code."""
+        code, now = random_token(), self._clock()
+        user = approval.session.user
+        stored = Code(
+            code_hash=token_hash(code),
+            grant_id=random_id(),
+            client_id=approval.client.client_id,
+            user_id=user.user_id,
+            redirect_uri=approval.redirect_uri,
+            challenge=approval.challenge,
+            resources=approval.resources,
+            scope=approval.scope,
+            nonce=approval.nonce,
+            auth_time=approval.session.auth_time,
+            expires_at=now + CODE_LIFETIME,
+        )
+        consent = (user.user_id, approval.client.client_id, approval.consent_key, approval.resources, approval.scope)
+        happened = event(
+            now,
+            "consent" if approval.asked else "authorize",
+            "success",
+            actor=user.username,
+            client_id=approval.client.client_id,
+            detail=" ".join(approval.scope),
+        )
+        await self._store.write(
+            audit.recorded,
+            lambda _: happened,
+            grants.add_code_and_consent,
+            stored,
+            consent if approval.asked else None,
+            now,
+        )
+        return code
+
+    async def deny(self, session: Session, client: Client) -> None:
+        """Record that the person refused."""
+        happened = event(
+            self._clock(),
+            "consent",
+            "failure",
+            actor=session.user.username,
+            client_id=client.client_id,
+            detail="denied",
+        )
+        await self._store.write(audit.append, happened)
+
+    async def redeem(self, client: Client, form: Mapping[str, str], resources: list[str]) -> dict[str, Any]:
+        """The token response for a code; `form` has `code` and `code_verifier`.
+
+        Raises InvalidGrantError, InvalidScopeError or InvalidTargetError.
+        """
+        now = self._clock()
+        fresh = random_token() if "refresh_token" in client.grant_types else None
+        outcome = await self._store.write(
+            audit.recorded,
+            lambda o: self._event("code.redeemed", client, o, now),
+            grants.redeem_code,
+            code_hash=token_hash(form["code"]),
+            client_id=client.client_id,
+            redirect_uri=form.get("redirect_uri"),
+            challenge=pkce.challenge_of(form["code_verifier"]),
+            resources=self._resources.requested(resources),
+            now=now,
+            replay_after=REPLAY_AFTER,
+            permitted=self.permitted,
+            refresh=self._refresh(fresh, now),
+            family_until=now + self._settings.refresh_token_max_age,
+            tokens_until=now + ACCESS_TOKEN_MAX,
+        )
+        issue = await self._judge(outcome)
+        return self._reply(client, issue, fresh)
+
+    async def refresh(self, client: Client, form: Mapping[str, str], resources: list[str]) -> dict[str, Any]:
+        """The token response for a refresh token. Raises InvalidGrantError, InvalidScopeError or InvalidTargetError."""
+        now, presented, fresh = self._clock(), form["refresh_token"], random_token()
+        sealed = _seal(presented).encrypt(_NONCE, fresh.encode(), None)
+        successor = NewRefresh(token_hash(fresh), now + self._settings.refresh_token_expiry)
+        outcome = await self._store.write(
+            audit.recorded,
+            lambda o: self._event("token.refreshed", client, o, now),
+            grants.rotate_refresh,
+            token_hash=token_hash(presented),
+            client_id=client.client_id,
+            scope=scopes.parse(form["scope"]) if "scope" in form else None,
+            resources=self._resources.requested(resources),
+            now=now,
+            grace=self._settings.refresh_grace,
+            permitted=self.permitted,
+            successor=successor,
+            sealed=sealed,
+            tokens_until=now + ACCESS_TOKEN_MAX,
+        )
+        issue = await self._judge(outcome)
+        if issue.sealed_successor is not None:
+            try:
+                fresh = _seal(presented).decrypt(_NONCE, issue.sealed_successor, None).decode()
+            except InvalidTag:
+                raise InvalidGrantError(reason="the sealed successor cannot be opened") from None
+        return self._reply(client, issue, fresh)
+
+    async def revoke(self, client: Client, token: str) -> None:
+        """End a token of this client (RFC 7009): an access token alone, with a refresh token its whole grant.
+
+        A token that is unknown, or another client's, is left as it is, and the answer does not tell.
+        """
+        now = self._clock()
+        if token.count(".") == 2:  # noqa: PLR2004 - only access tokens are JWTs
+            try:
+                found = await self._tokens.verify(token)
+            except InvalidTokenError:
+                return
+            if found.client_id != client.client_id:
+                return
+            happened = event(now, "token.revoked", "success", actor=found.subject, client_id=client.client_id)
+            entry = Revocation("token", found.jti, now, float(found.expires_at))
+            await self._store.write(audit.recorded, lambda _: happened, revocations.revoke, [entry])
+        else:
+            happened = event(now, "grant.revoked", "success", client_id=client.client_id)
+            await self._store.write(
+                audit.recorded,
+                lambda grant_id: happened if grant_id else None,
+                grants.revoke_by_refresh,
+                token_hash(token),
+                client.client_id,
+                now,
+                now + ACCESS_TOKEN_MAX,
+            )
+        await self._revoked.refresh()
+
+    async def live(self, limit: int = 200) -> list[Grant]:
+        """The grants neither revoked nor expired, the newest first."""
+        return await self._store.read(grants.live, self._clock(), limit)
+
+    def _refresh(self, token: str | None, now: float) -> NewRefresh | None:
+        return None if token is None else NewRefresh(token_hash(token), now + self._settings.refresh_token_expiry)
+
+    async def _judge(self, outcome: Issue | Refusal) -> Issue:
+        if isinstance(outcome, Issue):
+            return outcome
+        if outcome.grant_revoked:
+            await self._revoked.refresh()
+        raise _error(outcome)
+
+    def _event(self, name: str, client: Client, outcome: Issue | Refusal, now: float) -> AuditEvent | None:
+        result: Literal["success", "failure"] = "success"
+        actor, detail = "", ""
+        if isinstance(outcome, Issue):
+            actor, detail = outcome.user.username, f"grant {outcome.grant_id}"
+        elif outcome.grant_revoked:
+            result, detail = "failure", f"{outcome.reason}; grant {outcome.grant_id} revoked"
+        else:
+            return None  # a refusal that changes nothing is the debug log's business
+        return event(now, name, result, actor=actor, client_id=client.client_id, detail=detail)
+
+    def _reply(self, client: Client, issue: Issue, refresh_token: str | None) -> dict[str, Any]:
+        access_token = self._tokens.issue_access(
+            subject=issue.user.user_id,
+            client_id=client.client_id,
+            scope=issue.scope,
+            audience=issue.resources,
+            grant_id=issue.grant_id,
+        )
+        reply: dict[str, Any] = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": self._tokens.lifetime,
+            "scope": " ".join(issue.scope),
+        }
+        if refresh_token is not None:
+            reply["refresh_token"] = refresh_token
+        if "openid" in issue.scope:
+            reply["id_token"] = self._tokens.issue_id(
+                subject=issue.user.user_id,
+                client_id=client.client_id,
+                auth_time=issue.auth_time,
+                nonce=issue.nonce,
+                access_token=access_token,
+            )
+        return reply
+
+
+def _error(refusal: Refusal) -> OAuthError:
+    if refusal.reason == "resource":
+        return InvalidTargetError("The grant was not made for this resource.", reason="resource exceeds the grant")
+    if refusal.reason == "scope":
+        return InvalidScopeError("The scope exceeds what was granted, or nothing of it may be granted any more.")
+    return InvalidGrantError(reason=f"{refusal.reason} (grant {refusal.grant_id or 'unknown'})")

@@ -1,0 +1,106 @@
+"""Redirect URIs: which may be registered, and which of the registered a request may name.
+
+Sources: RFC 6749 section 3.1.2, RFC 8252 sections 7.1 and 7.3, RFC 9700 section 4.1.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from urllib.parse import urlencode, urlsplit
+
+from oauth_server.core.errors import InvalidRedirectUriError
+
+MAX_LENGTH = 2048
+
+# Private-use-scheme callbacks of clients that document them; the operator may add more.
+KNOWN_PRIVATE_USE = (
+    "cursor://anysphere.cursor-mcp/oauth/callback",
+    "grokbot://mcp/oauth/callback",  # Cursor 3.20 registers it beside its own
+    "vscode://vscode.github-authentication/did-authenticate",
+    "vscode-insiders://vscode.github-authentication/did-authenticate",
+)
+
+# RFC 8252 section 7.3: the port of a loopback redirect is chosen when the client starts.
+_LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?((?:[/?].*)?)", re.ASCII)
+_PRINTABLE = re.compile(r"[\x21-\x7E]+")
+_DOT_SEGMENT = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|$)", re.IGNORECASE)
+
+
+def is_loopback(uri: str) -> bool:
+    """Whether the URI leads to a program on the user's own computer, by a literal loopback name over http."""
+    return _LOOPBACK.fullmatch(uri) is not None
+
+
+def host_of(uri: str) -> str:
+    """What a person should see of a redirect URI: its host, or everything before the path for a private-use scheme."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        return parts.hostname or ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+
+
+def _without_port(uri: str) -> tuple[str, str] | None:
+    """(host, rest) of a loopback URI, None for any other; an empty path and "/" are the same place."""
+    match = _LOOPBACK.fullmatch(uri)
+    return None if match is None else (match[1], match[2] or "/")
+
+
+def same_but_port(uri: str) -> str:
+    """A form under which loopback URIs that differ only in their port are equal; other URIs are kept as they are."""
+    loopback = _without_port(uri)
+    return uri if loopback is None else f"http://{loopback[0]}{loopback[1]}"
+
+
+def registered(uri: str, registered_uris: Iterable[str]) -> bool:
+    """Whether the request's redirect URI is registered: equal byte for byte, for loopback but for the port."""
+    wanted = same_but_port(uri)
+    return any(uri == known or wanted == same_but_port(known) for known in registered_uris)
+
+
+def check_registrable(uri: object, *, native: bool, private_use: Collection[str]) -> None:
+    """Refuse a URI that no client may register; raises InvalidRedirectUriError saying which and why."""
+    if not isinstance(uri, str) or not uri:
+        raise InvalidRedirectUriError("Each redirect URI must be a non-empty string.")
+    private = uri in KNOWN_PRIVATE_USE or uri in private_use
+    problem = _malformed(uri)
+    if problem is None and not private:
+        problem = _unacceptable(uri)
+    if problem is None and not native and (private or is_loopback(uri)):
+        problem = 'leads to a program on the user\'s computer, which application_type "web" may not register'
+    if problem is not None:
+        raise InvalidRedirectUriError(f"The redirect URI {uri[:120]!a} {problem}.")
+
+
+def _malformed(uri: str) -> str | None:
+    if len(uri) > MAX_LENGTH:
+        return f"is longer than {MAX_LENGTH} characters"
+    # A browser and this server must read the URI alike: no blanks, controls, non-ASCII or backslashes.
+    if _PRINTABLE.fullmatch(uri) is None or "\\" in uri:
+        return "has a character that must be percent-encoded"
+    if "#" in uri:
+        return "has a fragment (RFC 6749 section 3.1.2)"
+    return None
+
+
+def _unacceptable(uri: str) -> str | None:
+    try:
+        parts = urlsplit(uri)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "is not a valid URI"
+    if parts.scheme not in ("http", "https"):
+        return "has a scheme that is neither https nor an allowed private-use scheme"
+    if not uri.startswith(("http://", "https://")) or not host or "*" in parts.netloc:
+        return "has no literal host"
+    if "@" in parts.netloc:
+        return "has user information"
+    if _DOT_SEGMENT.search(parts.path):
+        return "has dot segments in its path"
+    if parts.scheme == "http" and not is_loopback(uri):
+        return "is plain http to another computer; use https, or http to localhost, 127.0.0.1 or [::1]"
+    return None
+
+
+def with_parameters(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """The redirect URI with response parameters appended; its own query is kept (RFC 6749 section 4.1.2)."""
+    separator = "&" if "?" in uri else "?"
+    return f"{uri}{separator}{urlencode(list(parameters))}"

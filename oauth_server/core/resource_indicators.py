@@ -1,0 +1,85 @@
+"""Resource indicators (RFC 8707): the names of this server's resources, and how a request's spelling is compared.
+
+The first configured resource R and R/mcp are one resource with two names; a token carries the name it was asked for.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from oauth_server.core.errors import InvalidTargetError
+
+MCP_PATH = "/mcp"
+_PRINTABLE = re.compile(r"[\x21-\x7E]+")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def normalise(uri: str) -> str | None:
+    """The URI with scheme and host in lower case, without default port, an origin without its slash.
+
+    These are the only differences RFC 3986 section 6.2 calls insignificant and clients produce; None when it
+    is not an absolute http(s) URI or has a fragment or user information.
+    """
+    if _PRINTABLE.fullmatch(uri) is None or "#" in uri or "\\" in uri:
+        return None
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return None
+    host = parts.hostname
+    if parts.scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or "://" not in uri:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    authority = shown if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{shown}:{port}"
+    path = "" if parts.path == "/" and not parts.query else parts.path
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{authority}{path}{query}"
+
+
+def other_loopback(uri: str) -> str | None:
+    """The same URI under the other loopback name: localhost for 127.0.0.1 and the reverse; None for any other host."""
+    parts = urlsplit(uri)
+    if parts.hostname not in _LOOPBACK_NAMES:
+        return None
+    other = _LOOPBACK_NAMES[1 - _LOOPBACK_NAMES.index(parts.hostname)]
+    return parts._replace(netloc=parts.netloc.replace(parts.hostname, other, 1)).geturl()
+
+
+class Resources:
+    """The resources tokens may be issued for."""
+
+    def __init__(self, configured: Sequence[str]) -> None:
+        self.root = configured[0]
+        self.mcp = self.root if self.root.endswith(MCP_PATH) else self.root + MCP_PATH
+        self.others = tuple(configured[1:])
+        self._names: dict[str, str] = {}
+        for name in (self.root, self.mcp, *self.others):
+            for spelling in (name, other_loopback(name)):
+                normal = None if spelling is None else normalise(spelling)
+                if normal is not None:
+                    self._names.setdefault(normal, name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every canonical name, the default first."""
+        return tuple(dict.fromkeys((self.root, self.mcp, *self.others)))
+
+    def canonical(self, uri: str) -> str | None:
+        """The canonical name of a resource, None when it is not one of ours. Compared whole, never by prefix."""
+        normal = normalise(uri)
+        return None if normal is None else self._names.get(normal)
+
+    def requested(self, values: Iterable[str]) -> tuple[str, ...]:
+        """The canonical names of all requested resources; raises InvalidTargetError when one is not ours."""
+        names: dict[str, None] = {}
+        for value in values:
+            name = self.canonical(value)
+            if name is None:
+                known = " or ".join(self.names)
+                raise InvalidTargetError(
+                    f"The requested resource is not served here; ask for {known}.", reason=f"resource {value!r:.200}"
+                )
+            names[name] = None
+        return tuple(names)

@@ -1,0 +1,72 @@
+"""The revocation filter: what has been revoked and has not expired, kept in memory so that verifying needs no store."""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from oauth_server.core.clock import Clock
+from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import revocations
+
+POLL_SECONDS = 0.5
+ACCESS_TOKEN_MAX = 86_400  # no access token lives longer, so no revocation needs to be remembered longer
+logger = logging.getLogger(__name__)
+
+Entry = tuple[str, str]  # (kind, value)
+
+
+class RevocationFilter:
+    """A set of 64-bit hashes; a hit is only a suspicion, which the store confirms or clears."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._epoch = -1
+        self._until: dict[int, float] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever another process, or this one, announced a change."""
+        self._listeners.append(listener)
+
+    async def refresh(self) -> None:
+        """Take in what was announced since the last look; returns with this process up to date."""
+        known = self._epoch
+        epoch, entries = await self._store.read(revocations.since, known, self._clock())
+        if epoch == known:
+            return
+        for entry in entries:
+            self._until[hash((entry.kind, entry.value))] = entry.expires_at
+        self._epoch = max(self._epoch, epoch)
+        for listener in self._listeners:
+            listener()
+
+    async def poll(self) -> None:
+        """Refresh twice a second, for ever; an unreachable store is waited for."""
+        ticks = 0
+        while True:
+            await anyio.sleep(POLL_SECONDS)
+            try:
+                await self.refresh()
+            except StoreUnavailableError as error:
+                logger.warning("the revocations cannot be read: %s", error)
+            ticks += 1
+            if ticks % 120 == 0:
+                self._forget_expired()
+
+    def _forget_expired(self) -> None:
+        now = self._clock()
+        self._until = {key: until for key, until in self._until.items() if until > now}
+
+    def suspects(self, entries: tuple[Entry, ...]) -> bool:
+        """Whether any of these may be revoked; False is certain."""
+        until = self._until
+        return bool(until) and any(hash(entry) in until for entry in entries)
+
+    async def confirmed(self, entries: tuple[Entry, ...], issued_at: float) -> bool:
+        """Ask the store whether any of these was revoked at or after `issued_at` (Unix seconds)."""
+        found = await self._store.read(revocations.find, entries)
+        # Tokens carry whole seconds, so one issued in the second of the revocation counts as older.
+        return any(issued_at <= entry.revoked_at for entry in found)

@@ -1,0 +1,53 @@
+"""Scopes: their syntax, their hierarchy and what they mean to a person (RFC 6749 section 3.3)."""
+
+import re
+from collections.abc import Collection, Iterable
+
+from oauth_server.core.errors import InvalidScopeError
+
+READ = "mcp:read"
+WRITE = "mcp:write"
+ADMIN = "mcp:admin"
+
+# Identity scopes carry no right to a resource, so no ceiling and no configuration limits them.
+IDENTITY = ("openid", "profile", "email", "offline_access")
+
+_IMPLIES: dict[str, frozenset[str]] = {ADMIN: frozenset((WRITE, READ)), WRITE: frozenset((READ,))}
+
+# scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+MAX_LENGTH = 2048
+
+TITLES = {
+    READ: ("Read", "See this server's metadata and configuration, check tokens, read its resources."),
+    WRITE: ("Change", "Register OAuth clients and check other servers on your behalf."),
+    ADMIN: ("Administer", "See every client, grant and audit event, and the operator's configuration."),
+    "openid": ("Know who you are", "Learn your stable identifier at this server."),
+    "profile": ("Your name", "See your user name and display name."),
+    "email": ("Your e-mail address", "See your e-mail address."),
+    "offline_access": ("Stay connected", "Keep access while you are away, until you revoke it."),
+}
+
+
+def parse(text: str) -> tuple[str, ...]:
+    """Split a scope parameter into its distinct tokens, in order; raises InvalidScopeError when malformed."""
+    if len(text) > MAX_LENGTH:
+        raise InvalidScopeError(f"The scope parameter is longer than {MAX_LENGTH} characters.")
+    words = [word for word in text.split(" ") if word]
+    if not all(_TOKEN.fullmatch(word) for word in words):
+        raise InvalidScopeError("The scope parameter has a character that no scope may have (RFC 6749 section 3.3).")
+    return tuple(dict.fromkeys(words))
+
+
+def implied(scopes: Iterable[str]) -> frozenset[str]:
+    """The scopes with all that they include: mcp:admin includes mcp:write, which includes mcp:read."""
+    held = set(scopes)
+    for scope in tuple(held):
+        held |= _IMPLIES.get(scope, frozenset())
+    return frozenset(held)
+
+
+def missing(required: Iterable[str], held: Collection[str]) -> tuple[str, ...]:
+    """What of `required` the holder of `held` lacks, the hierarchy taken into account."""
+    have = implied(held)
+    return tuple(scope for scope in required if scope not in have)

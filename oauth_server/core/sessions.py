@@ -1,0 +1,78 @@
+"""Browser sessions and the CSRF tokens of forms.
+
+A browser gets a random id before it signs in, of which nothing is stored; signing in replaces it by another
+one, of which the store keeps the SHA-256 (RFC 9700 section 4.16 and the OWASP session rules).
+"""
+
+import hashlib
+import hmac
+from typing import Final
+
+from oauth_server.core.audit import event
+from oauth_server.core.clock import Clock, random_token
+from oauth_server.store.records import Session, User
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import audit, users
+
+LIFETIME: Final = 12 * 3600  # seconds
+FORM_LIFETIME: Final = 3600  # seconds a form may stay open before it is submitted
+_MAX_ID: Final = 128
+
+
+def session_hash(session_id: str) -> bytes:
+    """What the store keeps of a session id."""
+    return hashlib.sha256(session_id.encode("utf-8", "surrogateescape")).digest()
+
+
+class Sessions:
+    """Begins, finds and ends browser sessions."""
+
+    def __init__(self, store: Store, secret: str, clock: Clock) -> None:
+        self._store = store
+        self._secret = secret.encode()
+        self._clock = clock
+
+    async def find(self, session_id: str | None) -> Session | None:
+        """The live session of this id."""
+        if not session_id or len(session_id) > _MAX_ID:
+            return None
+        return await self._store.read(users.session, session_hash(session_id), self._clock())
+
+    async def start(self, user: User, replaced: str | None) -> str:
+        """Begin a session for somebody who just signed in; the new id differs from whatever the browser had."""
+        session_id, now = random_token(), self._clock()
+        happened = event(now, "login", "success", actor=user.username)
+        await self._store.write(
+            audit.recorded,
+            lambda _: happened,
+            users.start_session,
+            session_hash(session_id),
+            user.user_id,
+            now,
+            now + LIFETIME,
+            session_hash(replaced) if replaced else None,
+        )
+        return session_id
+
+    async def end(self, session: Session) -> None:
+        """Sign the browser out."""
+        happened = event(self._clock(), "logout", "success", actor=session.user.username)
+        await self._store.write(audit.recorded, lambda _: happened, users.end_session, session.session_hash)
+
+    def csrf(self, session_id: str, purpose: str) -> str:
+        """A token for one form of one browser: it binds the session, the purpose and the time it was rendered."""
+        at = str(int(self._clock()))
+        return f"{at}.{self._mac(session_id, purpose, at)}"
+
+    def csrf_valid(self, token: str, session_id: str | None, purpose: str) -> bool:
+        """Whether this very form was rendered for this browser within the last hour."""
+        at, _, mac = token.partition(".")
+        if not session_id or not at.isascii() or not at.isdigit() or len(at) > 12:  # noqa: PLR2004 - Unix seconds
+            return False
+        expected = self._mac(session_id, purpose, at).encode()
+        fresh = -1 <= self._clock() - int(at) <= FORM_LIFETIME
+        return fresh and hmac.compare_digest(mac.encode("utf-8", "surrogateescape"), expected)
+
+    def _mac(self, session_id: str, purpose: str, at: str) -> str:
+        message = f"{session_id}\x00{purpose}\x00{at}".encode("utf-8", "surrogateescape")
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()

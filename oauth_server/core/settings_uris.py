@@ -1,0 +1,148 @@
+"""What a host, origin or URI in a setting must look like (RFC 3986, RFC 6454, RFC 8252 section 7, RFC 8707)."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from oauth_server.core.settings_rules import RefusedError, each_once, quoted
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_NUMBER_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# Schemes that a browser or the system acts on by itself can never be one application's own.
+_NOT_PRIVATE_USE = re.compile(
+    r"about|blob|chrome|data|file|filesystem|ftps?|https?|intent|jar|javascript|resource|sms|tel|vbscript"
+    r"|view-source|wss?"
+)
+
+_HTTP_URI = "absolute http:// or https:// URIs without user information, query and fragment"
+_ORIGIN = "an http:// or https:// origin such as https://auth.example.com, without path, query and fragment"
+_PRIVATE_USE = "redirect URIs with a private-use scheme such as com.example.app:/callback, without fragment"
+_REDIRECT = "https:// URIs, http:// URIs on loopback, private-use schemes (com.example.app:/callback); no fragment"
+
+
+def host(value: str) -> str:
+    """Return an address or host name to listen on, lower-case, an IPv6 address without its brackets."""
+    bare = _without_brackets(value).lower()
+    if not _is_host(bare):
+        raise RefusedError(f"{quoted(value)} is neither", "an IP address or a host name, without scheme and port")
+    return bare
+
+
+def origin(value: str) -> str:
+    """Return an http or https origin (RFC 6454 section 6.2): lower-case, without a default port or trailing slash."""
+    parts = _split(value, _ORIGIN)
+    base = _http_base(parts, _ORIGIN)
+    if parts.path not in {"", "/"} or "?" in value:
+        raise RefusedError("has a path or a query", _ORIGIN)
+    return base
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Return origins separated by blanks or commas."""
+    words = value.replace(",", " ").split()
+    if "*" in words:
+        raise RefusedError(
+            "* would let every web site act with its visitors' tokens", f"{_ORIGIN}; several with blanks"
+        )
+    return each_once(map(origin, words), "each origin once")
+
+
+def resource_uris(value: str) -> tuple[str, ...]:
+    """Return resource identifiers (RFC 8707 section 2), scheme and host lower-case, an origin without its slash."""
+    return each_once(map(_resource_uri, value.split()), f"{_HTTP_URI}, each once")
+
+
+def _resource_uri(value: str) -> str:
+    parts = _split(value, _HTTP_URI)
+    base = _http_base(parts, _HTTP_URI)
+    if "?" in value or not _PATH.fullmatch(parts.path):
+        raise RefusedError("has a query or a character that a path cannot have", _HTTP_URI)
+    return base + ("" if parts.path == "/" else parts.path)
+
+
+def redirect_uris(value: str) -> tuple[str, ...]:
+    """Return redirect URIs exactly as written, since they are compared as strings (RFC 9700 section 2.1)."""
+    return each_once(map(_redirect_uri, value.split()), _REDIRECT)
+
+
+def _redirect_uri(value: str) -> str:
+    parts = _split(value, _REDIRECT)
+    if parts.scheme not in _DEFAULT_PORTS:
+        return _private_use(value, parts, _REDIRECT)
+    _http_base(parts, _REDIRECT)
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
+        raise RefusedError(f"{quoted(value)} is neither https nor on loopback", _REDIRECT)
+    return value
+
+
+def private_use_uris(value: str) -> tuple[str, ...]:
+    """Return redirect URIs with a private-use scheme (RFC 8252 section 7.1), exactly as written."""
+    return each_once(
+        (_private_use(uri, _split(uri, _PRIVATE_USE), _PRIVATE_USE) for uri in value.split()), _PRIVATE_USE
+    )
+
+
+def _private_use(value: str, parts: SplitResult, accepted: str) -> str:
+    # RFC 8252 section 7.1: scheme, colon, path. The slash tells com.example.app:/callback from localhost:3000/callback.
+    rest = value[len(parts.scheme) + 1 :]
+    if not parts.scheme or _NOT_PRIVATE_USE.fullmatch(parts.scheme) or not rest.startswith("/"):
+        raise RefusedError(f"has a URI with the scheme {quoted(parts.scheme)} in a form not allowed here", accepted)
+    return value
+
+
+def is_loopback_host(host: str) -> bool:
+    """Tell whether a host is `localhost`, in 127.0.0.0/8 or ::1, brackets or not; names under localhost are not."""
+    bare = _without_brackets(host).lower()
+    if bare == "localhost":
+        return True
+    try:
+        address = ip_address(bare)
+    except ValueError:
+        return False
+    return address.is_loopback if isinstance(address, IPv4Address) else address == IPv6Address("::1")
+
+
+def _without_brackets(host: str) -> str:
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _split(value: str, accepted: str) -> SplitResult:
+    # urlsplit drops tabs, line ends and outer blanks without a word: what is checked would not be what is kept.
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise RefusedError("has characters that a URI cannot have", accepted)
+    if "#" in value:
+        raise RefusedError("has a fragment", accepted)
+    try:
+        return urlsplit(value)
+    except ValueError:
+        raise RefusedError("is not a URI", accepted) from None
+
+
+def _http_base(parts: SplitResult, accepted: str) -> str:
+    """Return `scheme://host[:port]` in normal form (RFC 3986 section 6.2.3)."""
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise RefusedError("is not an http:// or https:// URI", accepted)
+    if "@" in parts.netloc:
+        raise RefusedError("has user information", accepted)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0 or not _is_host(parts.hostname) or parts.netloc.startswith("[") != (":" in parts.hostname):
+        raise RefusedError("has no valid host or port", accepted)
+    name = f"[{IPv6Address(parts.hostname)}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{name}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
+
+
+def _is_host(name: str) -> bool:
+    """Tell whether a lower-case `name` is a host name or an IP address, IPv6 without brackets and zone."""
+    # Browsers read 134744072 and 0x8.8 as IPv4 addresses: a last label that is a number must belong to a plain one.
+    if ":" in name or _NUMBER_LABEL.fullmatch(name.rpartition(".")[2]):
+        try:
+            return "%" not in str(ip_address(name))
+        except ValueError:
+            return False
+    return _HOST_NAME.fullmatch(name) is not None

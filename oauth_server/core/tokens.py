@@ -1,0 +1,168 @@
+"""Access tokens and ID tokens: issued, and verified check by check.
+
+Sources: RFC 9068 sections 2 and 4, RFC 6750, OpenID Connect Core 1.0 section 2.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oauth_server.core.clock import Clock, random_id
+from oauth_server.core.deployment import Deployment
+from oauth_server.core.errors import InvalidTokenError
+from oauth_server.core.jwt import (
+    ACCESS_TOKEN_TYPES,
+    ID_TOKEN_TYPES,
+    JwtError,
+    check_times,
+    left_half_hash,
+    sign,
+    verify,
+)
+from oauth_server.core.keys import Keys
+from oauth_server.core.revocation import Entry, RevocationFilter
+
+CACHE_SIZE = 10_000
+_TEXT_CLAIMS = ("iss", "sub", "client_id", "jti", "scope", "grant_id")
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A verified access token; times are Unix seconds."""
+
+    subject: str
+    client_id: str
+    scope: tuple[str, ...]
+    audience: tuple[str, ...]
+    grant_id: str
+    jti: str
+    issued_at: int
+    expires_at: int
+
+    @property
+    def revocable(self) -> tuple[Entry, ...]:
+        """What a revocation may name to end this token."""
+        return (
+            ("token", self.jti),
+            ("grant", self.grant_id),
+            ("user", self.subject),
+            ("client", self.client_id),
+        )
+
+
+class Tokens:
+    """Issues and verifies the tokens of one issuer."""
+
+    def __init__(self, deployment: Deployment, keys: Keys, revoked: RevocationFilter, clock: Clock) -> None:
+        self._deployment = deployment
+        self.keys = keys
+        self._revoked = revoked
+        self._clock = clock
+        self._cache: OrderedDict[bytes, AccessToken] = OrderedDict()
+
+    @property
+    def lifetime(self) -> int:
+        """How long an access token lives, in seconds."""
+        return self._deployment.settings.token_expiry
+
+    def issue_access(
+        self, *, subject: str, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], grant_id: str
+    ) -> str:
+        """Sign an access token (RFC 9068 section 2.2); `aud` is a string when single."""
+        now = int(self._clock())
+        claims = {
+            "iss": self._deployment.issuer,
+            "sub": subject,
+            "aud": audience[0] if len(audience) == 1 else list(audience),
+            "exp": now + self.lifetime,
+            "iat": now,
+            "jti": random_id(),
+            "client_id": client_id,
+            "scope": " ".join(scope),
+            "grant_id": grant_id,
+        }
+        return sign(self.keys.sign_access, claims, "at+jwt")
+
+    def issue_id(self, *, subject: str, client_id: str, auth_time: float, nonce: str | None, access_token: str) -> str:
+        """Sign an ID token (OpenID Connect Core section 2) for the client."""
+        now = int(self._clock())
+        claims: dict[str, object] = {
+            "iss": self._deployment.issuer,
+            "sub": subject,
+            "aud": client_id,
+            "exp": now + self.lifetime,
+            "iat": now,
+            "auth_time": int(auth_time),
+            "at_hash": left_half_hash(access_token),
+        }
+        if nonce is not None:
+            claims["nonce"] = nonce
+        return sign(self.keys.sign_id, claims, "JWT")
+
+    async def verify(self, token: str, audience: Collection[str] | None = None) -> AccessToken:
+        """The verified token; raises InvalidTokenError naming the failed check.
+
+        `audience` lists the resource names of which the token must carry one; None accepts any of ours.
+        """
+        found = self._cached(token)
+        if audience is not None and not set(found.audience) & set(audience):
+            raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")
+        if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(found.revocable, found.issued_at):
+            raise InvalidTokenError("revocation", "the token, its grant, its user or its client was revoked")
+        return found
+
+    def _cached(self, token: str) -> AccessToken:
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        found = self._cache.get(digest)
+        if found is None:
+            found = self._inspect(token)
+            self._cache[digest] = found
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        elif found.expires_at <= self._clock():
+            del self._cache[digest]
+            raise InvalidTokenError("expiry", "expired")
+        return found
+
+    def _inspect(self, token: str) -> AccessToken:
+        try:
+            claims = verify(token, self.keys.access, ACCESS_TOKEN_TYPES)
+            audience = self._check_claims(claims)
+        except JwtError as error:
+            raise InvalidTokenError(error.check, error.reason) from None
+        return AccessToken(
+            claims["sub"],
+            claims["client_id"],
+            tuple(claims["scope"].split()),
+            audience,
+            claims["grant_id"],
+            claims["jti"],
+            int(claims["iat"]),
+            int(claims["exp"]),
+        )
+
+    def _check_claims(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        """Require what RFC 9068 section 2.2 requires; returns the audience."""
+        if claims.get("iss") != self._deployment.issuer:
+            raise JwtError("issuer", "another issuer")
+        for name in _TEXT_CLAIMS:
+            if not isinstance(claims.get(name), str):
+                raise JwtError("claims", f"{name} is missing or not a string")
+        check_times(claims, self._clock())
+        audience = claims.get("aud")
+        names = [audience] if isinstance(audience, str) else audience
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise JwtError("claims", "aud is missing or malformed")
+        return tuple(names)
+
+    def id_token_hint(self, token: str) -> tuple[str, str] | None:
+        """(sub, client_id) of an ID token of ours, expired or not; None for anything else (RP-initiated logout)."""
+        try:
+            claims = verify(token, self.keys.id, ID_TOKEN_TYPES)
+        except JwtError:
+            return None
+        if claims.get("iss") != self._deployment.issuer:
+            return None
+        return str(claims.get("sub")), str(claims.get("aud"))

@@ -1,0 +1,141 @@
+"""People: passwords with Argon2id in a bounded pool, the owner of a new installation, ceilings.
+
+Sources: RFC 9106 (Argon2), NIST SP 800-63B section 3.1.1 (length before complexity, normalisation).
+"""
+
+import unicodedata
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from oauth_server.core.audit import event
+from oauth_server.core.clock import Clock, random_id, random_token
+from oauth_server.core.revocation import RevocationFilter
+from oauth_server.core.scopes import implied
+from oauth_server.core.settings import Settings
+from oauth_server.store.records import User
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import audit, users
+
+MIN_PASSWORD: Final = 12  # characters
+MAX_PASSWORD: Final = 1024  # bytes; longer input is refused before it is hashed
+MAX_USERNAME: Final = 128
+_HASHERS: Final = 2  # at once, so that logins cannot take all memory and cores
+
+
+class PasswordError(Exception):
+    """A new password that is not acceptable; the message says why."""
+
+
+def _hasher() -> PasswordHasher:
+    # OWASP's first choice for Argon2id: 19 MiB, two passes, one lane.
+    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+
+
+def normalise_username(username: str) -> str:
+    """The form in which user names are stored and compared."""
+    return unicodedata.normalize("NFKC", username).strip().casefold()
+
+
+def _normalise_password(password: str) -> str | None:
+    """The password as it is hashed; None when no stored password can be equal to it."""
+    if len(password) > MAX_PASSWORD:
+        return None
+    try:
+        normal = unicodedata.normalize("NFKC", password)
+        size = len(normal.encode("utf-8"))
+    except UnicodeEncodeError:
+        return None
+    return None if "\x00" in normal or size > MAX_PASSWORD else normal
+
+
+class Users:
+    """Signs people in and keeps their ceilings at hand."""
+
+    def __init__(self, store: Store, revoked: RevocationFilter, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._hasher = _hasher()
+        self._limiter = anyio.CapacityLimiter(_HASHERS)
+        # Verified against when the user is unknown, so that both answers take the same time.
+        self._dummy = self._hasher.hash(random_token())
+        self._ceilings: dict[str, frozenset[str]] = {}
+        revoked.on_change(self._ceilings.clear)
+
+    async def create_owner(self, settings: Settings) -> str | None:
+        """Create the owner where there is no user yet; returns the password when it was generated here."""
+        given = settings.admin_password.get_secret_value() if settings.admin_password else None
+        if await self._store.read(users.by_username, normalise_username(settings.admin_username)):
+            return None
+        password = given or random_token()[:24]
+        owner = User(
+            user_id=random_id(),
+            username=normalise_username(settings.admin_username),
+            password_hash=await self._hash(_normalise_password(password) or ""),
+            scope=settings.scope,
+            created_at=self._clock(),
+            display_name=settings.admin_username,
+            must_change_password=given is None,
+        )
+        created = await self._store.write(users.add_owner_if_nobody, owner)
+        return password if created and given is None else None
+
+    async def sign_in(self, username: str, password: str) -> User | None:
+        """The enabled user these credentials belong to, None otherwise; both take one Argon2 verification."""
+        name, normal = normalise_username(username[: MAX_USERNAME + 1]), _normalise_password(password)
+        user = None
+        if "\x00" not in name and name.isprintable() and len(name) <= MAX_USERNAME:
+            user = await self._store.read(users.by_username, name)
+        stored = user.password_hash if user is not None and normal is not None else self._dummy
+        matches = await self._matches(stored, normal or "")
+        signed_in = user if matches and user is not None and not user.disabled else None
+        if signed_in is None:
+            happened = event(self._clock(), "login", "failure", actor=ascii(name))
+            await self._store.write(audit.append, happened)
+        return signed_in
+
+    async def by_username(self, username: str) -> User | None:
+        """The user of that name."""
+        return await self._store.read(users.by_username, normalise_username(username))
+
+    async def by_id(self, user_id: str) -> User | None:
+        """The user with that `sub`."""
+        return await self._store.read(users.by_id, user_id)
+
+    async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> None:
+        """Set a new password and end the person's other sessions; raises PasswordError when it is not acceptable."""
+        if password != again:
+            raise PasswordError("The two passwords differ.")
+        normal = _normalise_password(password)
+        if normal is None:
+            raise PasswordError(f"The password is longer than {MAX_PASSWORD} bytes or has a character it cannot have.")
+        if len(normal) < MIN_PASSWORD:
+            raise PasswordError(f"The password needs at least {MIN_PASSWORD} characters.")
+        if normalise_username(normal) == user.username or await self._matches(user.password_hash, normal):
+            raise PasswordError("Choose a password that differs from the user name and from the present password.")
+        hashed = await self._hash(normal)
+        happened = event(self._clock(), "password.changed", "success", actor=user.username)
+        await self._store.write(
+            audit.recorded, lambda _: happened, users.set_password, user.user_id, hashed, session_hash
+        )
+
+    async def ceiling(self, user_id: str) -> frozenset[str]:
+        """What this person may be granted, the scope hierarchy applied; nothing for an unknown or disabled one."""
+        found = self._ceilings.get(user_id)
+        if found is None:
+            user = await self.by_id(user_id)
+            found = implied(user.scope) if user is not None and not user.disabled else frozenset()
+            self._ceilings[user_id] = found
+        return found
+
+    async def _hash(self, password: str) -> str:
+        return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._limiter)
+
+    async def _matches(self, stored: str, password: str) -> bool:
+        try:
+            return await anyio.to_thread.run_sync(self._hasher.verify, stored, password, limiter=self._limiter)
+        except (VerificationError, InvalidHashError):
+            return False

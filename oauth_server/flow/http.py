@@ -1,0 +1,230 @@
+"""What all endpoints share: strict parameters in, OAuth errors and pages out.
+
+Sources: RFC 6749 sections 3.1, 3.2 and appendix B, RFC 9110.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from oauth_server.core.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    OAuthError,
+    PayloadTooLargeError,
+    TemporarilyUnavailableError,
+)
+from oauth_server.flow import pages
+from oauth_server.store.errors import StoreUnavailableError
+
+MAX_BODY = 64 * 1024
+MAX_FIELDS = 100
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+PAGE_HEADERS = {
+    **NO_STORE,
+    "Content-Security-Policy": pages.CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    # Under no-referrer Chromium posts "Origin: null", which a form's Origin check could not accept.
+    "Referrer-Policy": "same-origin",
+}
+logger = logging.getLogger("oauth_server.flow")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Params:
+    """Request parameters: each at most once, empty ones omitted (RFC 6749 section 3.1); `resource` may repeat."""
+
+    values: Mapping[str, str]
+    resources: list[str]
+    repeated: tuple[str, ...]
+
+    def get(self, name: str) -> str | None:
+        """The value, None where it was omitted."""
+        return self.values.get(name)
+
+
+def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
+    """Decode application/x-www-form-urlencoded; raises InvalidRequestError for what is not UTF-8 or has NUL."""
+    try:
+        pairs = parse_qsl(
+            raw.decode("utf-8"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
+        )
+    except ValueError:
+        raise InvalidRequestError(f"The parameters are not valid UTF-8, or more than {MAX_FIELDS}.") from None
+    if any("\x00" in name or "\x00" in value for name, value in pairs):
+        raise InvalidRequestError("A parameter contains a NUL character.")
+    return pairs
+
+
+def to_params(pairs: list[tuple[str, str]]) -> Params:
+    """Sort the parameters; which ones came more than once is said, not judged."""
+    values: dict[str, str] = {}
+    seen: set[str] = set()
+    repeated: dict[str, None] = {}
+    resources: list[str] = []
+    for name, value in pairs:
+        if name == "resource":
+            if value:
+                resources.append(value)
+            continue
+        if name in seen:
+            repeated[name] = None
+        seen.add(name)
+        if value:
+            values[name] = value
+    return Params(values, resources, tuple(repeated))
+
+
+async def read_body(request: Request) -> bytes:
+    """The request body; raises PayloadTooLargeError beyond 64 KiB without reading on."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY:
+        raise PayloadTooLargeError
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise PayloadTooLargeError
+    return bytes(body)
+
+
+def media_type(request: Request) -> str:
+    """The content type without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_pairs(request: Request) -> list[tuple[str, str]]:
+    """The pairs of a form body."""
+    if media_type(request) != "application/x-www-form-urlencoded":
+        raise InvalidRequestError("The request body must be application/x-www-form-urlencoded.")
+    return parse_pairs(await read_body(request))
+
+
+async def read_form(request: Request) -> Params:
+    """The parameters of a form body; those of the query are ignored. Raises InvalidRequestError for repeated ones."""
+    params = to_params(await read_pairs(request))
+    if params.repeated:
+        raise InvalidRequestError(f"The parameter {params.repeated[0][:40]} appears more than once.")
+    return params
+
+
+async def read_json_object(request: Request) -> dict[str, Any]:
+    """The JSON object of the body; raises InvalidRequestError for anything else."""
+    if media_type(request) != "application/json":
+        raise InvalidRequestError("The request body must be application/json.")
+    try:
+        value = json.loads((await read_body(request)).decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise InvalidRequestError("The request body is not valid JSON.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequestError("The request body is not a JSON object.")
+    return value
+
+
+def json_reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer that nobody may keep."""
+    return JSONResponse(body, status, headers={**NO_STORE, **(headers or {})})
+
+
+def page_reply(html: str, status: int = 200) -> Response:
+    """An HTML page that nobody may keep, frame or extend."""
+    return HTMLResponse(html, status, headers=PAGE_HEADERS)
+
+
+def redirect_reply(location: str, *, after_post: bool) -> Response:
+    """A redirect of the browser: 303 after a POST, so that a form with a password is never sent on (RFC 9700 4.12)."""
+    headers = {**NO_STORE, "Location": location, "Referrer-Policy": "no-referrer"}
+    return Response(status_code=303 if after_post else 302, headers=headers)
+
+
+def error_reply(error: OAuthError) -> Response:
+    """The JSON error of RFC 6749 section 5.2."""
+    headers: dict[str, str] = {}
+    if isinstance(error, InvalidClientError) and error.basic:
+        headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
+    if isinstance(error, TemporarilyUnavailableError):
+        headers["Retry-After"] = "5"
+    return json_reply(error.body(), error.status, headers)
+
+
+def error_page(error: OAuthError) -> Response:
+    """The page for an error that must not, or cannot, be sent to a client."""
+    reply = page_reply(
+        pages.message(
+            title="This request cannot be served",
+            text=error.description,
+            hint="Go back to the application and try to connect again.",
+            code=error.error,
+        ),
+        error.status,
+    )
+    if isinstance(error, TemporarilyUnavailableError):
+        reply.headers["Retry-After"] = "5"
+    return reply
+
+
+def log_refusal(request: Request, error: OAuthError) -> None:
+    """Say at debug level which check refused a request and why; never with a parameter's secret value."""
+    check = error.check or "request"
+    logger.debug(
+        "refused %s %s: %s by check %s: %s", request.method, request.url.path, error.error, check, error.reason
+    )
+
+
+class Endpoint:
+    """One path: its methods, and every failure turned into the standard's error (a page where a person reads it)."""
+
+    def __init__(self, *, page: bool = False, **methods: Handler) -> None:
+        self._methods = {name.upper(): handler for name, handler in methods.items()}
+        if "GET" in self._methods:
+            self._methods.setdefault("HEAD", self._methods["GET"])
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        show = error_page if self._page else error_reply
+        handler = self._methods.get(request.method)
+        if handler is None:
+            allowed = ", ".join(self._methods)
+            error = MethodNotAllowedError(f"This endpoint answers {allowed}, not {request.method[:20]}.")
+            log_refusal(request, error)
+            reply = show(error)
+            reply.headers["Allow"] = allowed
+            return reply
+        try:
+            return await handler(request)
+        except OAuthError as error:
+            log_refusal(request, error)
+            return show(error)
+        except StoreUnavailableError as cause:
+            logger.warning("%s %s: the store is unavailable: %s", request.method, request.url.path, cause)
+            return show(TemporarilyUnavailableError())
+        except ClientDisconnect:
+            raise
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.url.path)
+            return show(ServerError())
+
+
+class ServerError(OAuthError):
+    """A defect of this server; the details are in its log."""
+
+    status = 500
+    default = "The server failed to answer; its log has the details."

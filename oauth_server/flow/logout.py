@@ -1,0 +1,96 @@
+"""The end session endpoint (OpenID Connect RP-Initiated Logout 1.0 sections 2 and 3)."""
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oauth_server.core.documents import LOGOUT_PATH
+from oauth_server.core.errors import AccessDeniedError, InvalidRequestError
+from oauth_server.core.redirect_uris import registered, with_parameters
+from oauth_server.core.services import Services
+from oauth_server.flow import pages
+from oauth_server.flow.cookies import SessionCookie
+from oauth_server.flow.http import Params, page_reply, parse_pairs, read_pairs, redirect_reply, to_params
+from oauth_server.store.records import Client
+
+
+class Logout:
+    """The endpoint's handlers: a person is asked before being signed out, so no other site can do it for them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._cookie = SessionCookie(services.deployment)
+
+    async def get(self, request: Request) -> Response:
+        """Ask whether to sign out; a browser that is not signed in is told so, or sent back."""
+        params = self._params(request)
+        client = await self._client(params)
+        back = self._back(params, client)
+        cookie = self._cookie.read(request)
+        session = await self._services.sessions.find(cookie)
+        if session is None or cookie is None:
+            return self._done(back, after_post=False)
+        query = str(request.url.query)
+        return page_reply(
+            pages.confirm_logout(
+                action=f"{LOGOUT_PATH}?{query}" if query else LOGOUT_PATH,
+                csrf=self._services.sessions.csrf(cookie, f"logout {query}"),
+                username=session.user.username,
+                client_name=client.name if client else None,
+            )
+        )
+
+    async def post(self, request: Request) -> Response:
+        """Sign out."""
+        pairs = await read_pairs(request)
+        form = dict(pairs)
+        if "csrf" not in form:
+            return redirect_reply(f"{LOGOUT_PATH}?{urlencode(pairs)}", after_post=True)
+        params = self._params(request)
+        back = self._back(params, await self._client(params))
+        cookie, origin = self._cookie.read(request), request.headers.get("origin")
+        valid = self._services.sessions.csrf_valid(form["csrf"], cookie, f"logout {request.url.query}")
+        if not valid or (origin is not None and origin not in self._services.deployment.origins):
+            raise AccessDeniedError(
+                "This form is too old, or belongs to another browser or site; go back and try again."
+            )
+        session = await self._services.sessions.find(cookie)
+        if session is not None:
+            await self._services.sessions.end(session)
+        reply = self._done(back, after_post=True)
+        self._cookie.clear(reply)
+        return reply
+
+    @staticmethod
+    def _params(request: Request) -> Params:
+        params = to_params(parse_pairs(request.scope["query_string"]))
+        if params.repeated:
+            raise InvalidRequestError(f"The parameter {params.repeated[0][:40]} appears more than once.")
+        return params
+
+    async def _client(self, params: Params) -> Client | None:
+        hint = self._services.tokens.id_token_hint(params.get("id_token_hint") or "")
+        client_id = params.get("client_id")
+        if hint is not None and client_id not in (None, hint[1]):
+            raise InvalidRequestError("client_id differs from the one the ID token was issued to.")
+        client_id = hint[1] if hint is not None else client_id
+        return await self._services.clients.find(client_id) if client_id else None
+
+    @staticmethod
+    def _back(params: Params, client: Client | None) -> str | None:
+        """Where to go afterwards; only a URI that the client registered for this (section 3)."""
+        uri = params.get("post_logout_redirect_uri")
+        if uri is None:
+            return None
+        known = client.metadata.get("post_logout_redirect_uris", ()) if client is not None else ()
+        if not registered(uri, known):
+            raise InvalidRequestError("The address to return to (post_logout_redirect_uri) is not registered.")
+        state = params.get("state")
+        return with_parameters(uri, [("state", state)]) if state is not None else uri
+
+    @staticmethod
+    def _done(back: str | None, *, after_post: bool) -> Response:
+        if back is not None:
+            return redirect_reply(back, after_post=after_post)
+        return page_reply(pages.signed_out())

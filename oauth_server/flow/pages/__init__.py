@@ -1,0 +1,162 @@
+"""The HTML pages a person sees, and the stylesheet and policy served with them (OAuth 2.1 §7.4, §7.14; RFC 9700 §4.16).
+
+Pages need no JavaScript and load nothing from another host. Names, hosts and messages come from whoever registered
+or called: the templates escape them, show them through `inert` and isolate them in `<bdi>`.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+PRODUCT: Final = "MCP Docker Server"
+
+STYLESHEET: Final[bytes] = (Path(__file__).parent / "style.css").read_bytes()
+STYLESHEET_PATH: Final[str] = f"/oauth/style-{hashlib.sha256(STYLESHEET).hexdigest()[:12]}.css"
+"""Where the stylesheet is served; the name follows the content, so the answer may be cached as immutable."""
+
+# No form-action: Chromium applies it to every redirect that follows a form, so it would block the client's callback.
+CONTENT_SECURITY_POLICY: Final[str] = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})  # controls, formats (bidi, zero width), surrogates …
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # drawn as nothing, though marks or letters
+_VARIATION_SELECTORS = frozenset(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+_MARKS = frozenset({"Mn", "Me"})
+_MARKS_IN_A_ROW = 3  # what scripts need; taller stacks paint over the neighbouring lines
+_LONGEST_HOST = 255
+
+
+@dataclass(frozen=True)
+class ScopeChoice:
+    """One scope on the consent page: its wire name, what a person reads, and whether it is marked as sensitive."""
+
+    name: str
+    title: str
+    description: str
+    sensitive: bool
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a person must see before deciding about a request (MCP authorization, redirect URI and consent rules).
+
+    `client_host` is the host of `client_uri`. `redirect_host` is the bare host the answer goes to, or the scheme and
+    authority of a private-use URI (`cursor://anysphere.cursor-mcp`); `loopback` says that it is this computer.
+    `verified` is False when the client registered itself, so that nobody vouches for its name.
+    """
+
+    client_name: str
+    client_id: str
+    client_host: str | None
+    redirect_host: str
+    loopback: bool
+    username: str
+    resource: str
+    scopes: tuple[ScopeChoice, ...]
+    action: str
+    csrf: str
+    verified: bool
+
+
+def inert(text: str, limit: int = 80) -> str:
+    """Return `text` as one line of at most `limit` characters in which nothing is hidden.
+
+    White space of any kind becomes one blank. Controls, bidirectional overrides, zero-width and blank characters become
+    one visible U+FFFD per run. Variation selectors are dropped and stacks of combining marks trimmed. What exceeds
+    `limit` gives way to an ellipsis. The result is text, not HTML: the template escapes it.
+    """
+    shown: list[str] = []
+    for glyph in _glyphs(text):
+        last = shown[-1] if shown else " "
+        if glyph == last and glyph in {" ", _REPLACEMENT}:
+            continue
+        shown.append(glyph)
+        if len(shown) > limit + 1:
+            break
+    line = "".join(shown).strip()
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + _ELLIPSIS
+
+
+def _glyphs(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in _MARKS else 0
+        if marks > _MARKS_IN_A_ROW or character in _VARIATION_SELECTORS:
+            continue
+        if character.isspace():
+            yield " "
+        elif category in _HIDDEN_CATEGORIES or character in _BLANKS:
+            yield _REPLACEMENT
+        else:
+            yield character
+
+
+def _host(text: str) -> str:
+    """Return a host in the spelling DNS compares (A-labels), so that look-alike letters show."""
+    if not text.isascii():
+        try:
+            text = text.encode("idna").decode()
+        except UnicodeError:
+            text = text.encode("ascii", "backslashreplace").decode()
+    # DNS allows no longer one, so none that resolves is cut: whom a host belongs to stands at its end.
+    return inert(text, _LONGEST_HOST)
+
+
+def login(*, action: str, csrf: str, client_name: str | None, username: str = "", error: str | None = None) -> str:
+    """Return the sign-in page: a form with `username`, `password` and `csrf`, posted to `action`.
+
+    `client_name` is the client that asked, or None when a person came by themselves; `username` is filled in again.
+    """
+    return _render("login.html", action=action, csrf=csrf, client_name=client_name, username=username, error=error)
+
+
+def consent(view: Consent, error: str | None = None) -> str:
+    """Return the consent page: checkboxes `scope`, and the buttons `decision=deny` and `decision=approve`."""
+    return _render("consent.html", view=view, error=error)
+
+
+def change_password(*, action: str, csrf: str, username: str, error: str | None = None) -> str:
+    """Return the page that asks for `new_password` and `new_password_again`."""
+    return _render("change_password.html", action=action, csrf=csrf, username=username, error=error)
+
+
+def confirm_logout(*, action: str, csrf: str, username: str, client_name: str | None) -> str:
+    """Return the page that asks before the session ends; posting it is the consent (OpenID RP-Initiated Logout §2)."""
+    return _render("confirm_logout.html", action=action, csrf=csrf, username=username, client_name=client_name)
+
+
+def signed_out() -> str:
+    """Return the page shown when the session has ended and no client is waiting for the browser."""
+    return _render("signed_out.html")
+
+
+def message(*, title: str, text: str, hint: str | None = None, code: str | None = None) -> str:
+    """Return a page that says what happened, for errors that may not be sent to a redirect URI (OAuth 2.1 §4.1.2.1).
+
+    `hint` says what the person can do; `code` is the OAuth `error`, for a report to whoever runs the client.
+    """
+    return _render("message.html", title=title, text=text, hint=hint, code=code)
+
+
+def _render(template: str, **values: object) -> str:
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+)
+_TEMPLATES.filters.update(inert=inert, host=_host)
+_TEMPLATES.globals.update(product=PRODUCT, stylesheet=STYLESHEET_PATH)

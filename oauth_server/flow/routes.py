@@ -1,0 +1,77 @@
+"""The paths of the HTTP face."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from oauth_server.core import documents as d
+from oauth_server.core.services import Runtime, Services
+from oauth_server.flow import pages
+from oauth_server.flow.authorize import Authorize
+from oauth_server.flow.http import Endpoint, Handler, json_reply
+from oauth_server.flow.logout import Logout
+from oauth_server.flow.register import Register
+from oauth_server.flow.revoke import Revoke
+from oauth_server.flow.token import Token
+from oauth_server.flow.userinfo import Userinfo
+from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.verbs.revocations import current_epoch
+
+
+async def _style(_request: Request) -> Response:
+    # The path has the content's hash in it, so the content never changes.
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(pages.STYLESHEET, media_type="text/css", headers=headers)
+
+
+def _late(runtime: Runtime, handler: Callable[[Services], Handler]) -> Handler:
+    """A handler made from the services, which exist only once the server runs; made once for each start."""
+    made: dict[int, Handler] = {}
+
+    async def handle(request: Request) -> Response:
+        services = runtime.services
+        found = made.get(id(services))
+        if found is None:
+            made.clear()
+            found = made[id(services)] = handler(services)
+        return await found(request)
+
+    return handle
+
+
+def flow_routes(runtime: Runtime) -> list[Route]:
+    """The /oauth/* endpoints of the authorization server."""
+
+    def late(handler: Callable[[Services], Handler]) -> Handler:
+        return _late(runtime, handler)
+
+    authorize = Endpoint(page=True, get=late(lambda s: Authorize(s).get), post=late(lambda s: Authorize(s).post))
+    logout = Endpoint(page=True, get=late(lambda s: Logout(s).get), post=late(lambda s: Logout(s).post))
+    userinfo = late(lambda s: Userinfo(s).get)
+    return [
+        Route(d.TOKEN_PATH, Endpoint(post=late(lambda s: Token(s).post))),
+        Route(d.AUTHORIZE_PATH, authorize),
+        Route(d.REGISTER_PATH, Endpoint(post=late(lambda s: Register(s).post))),
+        Route(d.REVOKE_PATH, Endpoint(post=late(lambda s: Revoke(s).post))),
+        Route(d.USERINFO_PATH, Endpoint(get=userinfo, post=userinfo)),
+        Route(d.LOGOUT_PATH, logout),
+        Route(pages.STYLESHEET_PATH, Endpoint(get=_style)),
+    ]
+
+
+def health_routes(runtime: Runtime) -> list[Route]:
+    """/healthz: the process answers. /readyz: it can reach its store."""
+
+    async def health(_request: Request) -> Response:
+        return json_reply({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        try:
+            await runtime.services.store.read(current_epoch)
+        except StoreUnavailableError:
+            return json_reply({"status": "unavailable", "store": "unreachable"}, 503, {"Retry-After": "5"})
+        return json_reply({"status": "ready", "store": "ok"})
+
+    return [Route("/healthz", Endpoint(get=health)), Route("/readyz", Endpoint(get=ready))]

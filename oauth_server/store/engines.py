@@ -1,0 +1,72 @@
+"""Opening the database: SQLite in WAL with a file only its owner can read, or PostgreSQL through psycopg 3."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from oauth_server.store.errors import StoreError
+
+BUSY_TIMEOUT_MS = 10_000
+POOL_SIZE = 8
+
+
+def parse_url(database_url: str) -> URL:
+    """Parse `sqlite:///…` or `postgresql://…` (or `postgres://…`); anything else is a StoreError."""
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise StoreError("the database URL cannot be parsed") from error
+    if url.drivername.split("+")[0] in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return url
+    raise StoreError(f"a database of kind {url.drivername!r} is not supported")
+
+
+def _prepare_file(path: Path) -> None:
+    """Create the data folder (0700) and the database file (0600), so that nobody else ever reads a key in it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def _sqlite(url: URL, begin: str, pool_size: int) -> Engine:
+    engine = create_engine(
+        url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0, pool_reset_on_return=None
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN is ours, see below
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def open_engines(database_url: str) -> tuple[Engine, Engine]:
+    """The engine to write with and the engine to read with; on PostgreSQL they are the same."""
+    url = parse_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        _prepare_file(Path(str(url.database)))
+        # IMMEDIATE takes the write lock at once: a transaction that reads first can then never fail half-way.
+        return _sqlite(url, "BEGIN IMMEDIATE", 1), _sqlite(url, "BEGIN", POOL_SIZE)
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
+    )
+    return engine, engine

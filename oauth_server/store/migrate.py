@@ -1,0 +1,42 @@
+"""Bringing the schema up to date at start; Alembic is imported only when one SQL read says that it is due."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from oauth_server.store.errors import StoreError
+
+HEAD = "0001"  # the newest revision in migrations/versions
+_KNOWN = frozenset({"0001"})
+_LOCK = 0x6D63706F61757468  # any constant will do: it names the PostgreSQL advisory lock of migrations
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision the database is at, None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def migrate(engine: Engine) -> None:
+    """Upgrade the schema to HEAD in one transaction, one process at a time; refuse a schema newer than this program."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        revision = current_revision(connection)
+        if revision == HEAD:
+            return
+        if revision is not None and revision not in _KNOWN:
+            raise StoreError(f"the database has schema {revision}, newer than this program knows ({HEAD})")
+        _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - costs a third of the start, needed once per release
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

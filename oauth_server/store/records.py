@@ -1,0 +1,179 @@
+"""What the store hands out: frozen records, and the typed outcomes of the verbs that decide something."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ClientSource = Literal["configured", "registered"]
+KeyUse = Literal["access", "id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client (RFC 7591 section 2). `secret_hash` is None for a public client."""
+
+    client_id: str
+    name: str
+    secret_hash: bytes | None
+    auth_method: str
+    redirect_uris: tuple[str, ...]
+    grant_types: tuple[str, ...]
+    scope: tuple[str, ...]
+    application_type: str
+    source: ClientSource
+    created_at: float
+    last_used_at: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def confidential(self) -> bool:
+        """Whether the client authenticates at the token endpoint (RFC 6749 section 2.1)."""
+        return self.auth_method != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who can sign in; `user_id` is the random `sub`, `scope` the ceiling of what may be granted."""
+
+    user_id: str
+    username: str
+    password_hash: str
+    scope: tuple[str, ...]
+    created_at: float
+    display_name: str = ""
+    email: str = ""
+    must_change_password: bool = False
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser, with the person it belongs to; times are Unix seconds."""
+
+    session_hash: bytes
+    user: User
+    auth_time: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An authorization code as it is stored: only its SHA-256, and everything it is bound to."""
+
+    code_hash: bytes
+    grant_id: str
+    client_id: str
+    user_id: str
+    redirect_uri: str
+    challenge: str
+    resources: tuple[str, ...]
+    scope: tuple[str, ...]
+    nonce: str | None
+    auth_time: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefresh:
+    """A refresh token about to be stored: its SHA-256, and when it ends unless it is used."""
+
+    token_hash: bytes
+    idle_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """The bounds a granted scope is cut to: what the server is configured for, and what no ceiling limits."""
+
+    configured: frozenset[str]
+    unlimited: frozenset[str]
+
+    def cut(self, scope: tuple[str, ...], ceiling: tuple[str, ...]) -> tuple[str, ...]:
+        """`scope` without what is not configured or above the person's ceiling, in its own order."""
+        return tuple(s for s in scope if s in self.unlimited or (s in self.configured and s in ceiling))
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What a redeemed code or refresh token entitles to."""
+
+    grant_id: str
+    user: User
+    scope: tuple[str, ...]
+    resources: tuple[str, ...]
+    auth_time: float
+    nonce: str | None = None
+    sealed_successor: bytes | None = None  # set when the grace window answered: the successor issued before
+
+
+RefusalReason = Literal[
+    "unknown",
+    "client",
+    "redirect_uri",
+    "verifier",
+    "replayed",
+    "expired",
+    "user",
+    "scope",
+    "resource",
+    "reused",
+    "revoked",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a code or refresh token was not honoured; `grant_revoked` when the attempt cost its grant."""
+
+    reason: RefusalReason
+    grant_id: str = ""
+    grant_revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One authorization a person gave a client; all tokens of a family carry its id."""
+
+    grant_id: str
+    user_id: str
+    username: str
+    client_id: str
+    scope: tuple[str, ...]
+    resources: tuple[str, ...]
+    created_at: float
+    expires_at: float
+    revoked_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private signing key, PKCS #8 PEM."""
+
+    kid: str
+    use: KeyUse
+    alg: str
+    private_pem: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters."""
+
+    kind: Literal["token", "grant", "user", "client"]
+    value: str
+    revoked_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One security event: who did what, from where, and how it ended. Never a secret, code or token."""
+
+    event: str
+    outcome: Literal["success", "failure"]
+    actor: str = ""
+    client_id: str = ""
+    address: str = ""
+    detail: str = ""
+    at: float = 0.0

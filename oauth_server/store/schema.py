@@ -1,0 +1,205 @@
+"""The tables, in one dialect-neutral statement for SQLite and PostgreSQL.
+
+Times are Unix seconds as floats; sets of words (scopes, grant types) are text separated by blanks;
+codes, tokens and session ids appear only as SHA-256.
+"""
+
+import json
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+
+metadata = MetaData()
+
+
+class Words(TypeDecorator[tuple[str, ...]]):
+    """A tuple of words without blanks, stored as one text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Join the words."""
+        return None if value is None else " ".join(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
+        """Split the text."""
+        return None if value is None else tuple(value.split())
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value stored as text, the same on both engines."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002
+        """Serialise the value."""
+        return json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Parse the text."""
+        return None if value is None else json.loads(value)
+
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+# One row; whoever changes what other processes hold in memory raises it (see verbs/revocations.py).
+epoch = Table("epoch", metadata, Column("id", Integer, primary_key=True), Column("value", BigInteger, nullable=False))
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("use", Text, nullable=False),
+    Column("alg", Text, nullable=False),
+    Column("private_pem", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("username", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("display_name", Text, nullable=False, default=""),
+    Column("email", Text, nullable=False, default=""),
+    Column("must_change_password", Boolean, nullable=False, default=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("created_at", Double, nullable=False),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary),
+    Column("auth_method", Text, nullable=False),
+    Column("redirect_uris", Json, nullable=False),
+    Column("grant_types", Json, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("application_type", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("last_used_at", Double),
+)
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("session_hash", LargeBinary, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False),
+    Column("auth_time", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("browser_sessions_by_user", "user_id"),
+    Index("browser_sessions_by_end", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.user_id", ondelete="CASCADE"), primary_key=True),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), primary_key=True),
+    Column("redirect_uri", Text, primary_key=True),
+    Column("resources", Words, primary_key=True),
+    Column("scope", Words, nullable=False),
+    Column("given_at", Double, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("grant_id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("resources", Words, nullable=False),
+    Column("auth_time", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("revoked_at", Double),
+    Index("grants_by_user", "user_id"),
+    Index("grants_by_client", "client_id"),
+    Index("grants_by_end", "expires_at"),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("grant_id", Text, nullable=False),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("resources", Words, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("nonce", Text),
+    Column("auth_time", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+    Index("codes_by_end", "expires_at"),
+    Index("codes_by_client", "client_id"),
+    Index("codes_by_user", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("grant_id", Text, ForeignKey("grants.grant_id", ondelete="CASCADE"), nullable=False),
+    Column("issued_at", Double, nullable=False),
+    Column("idle_until", Double, nullable=False),
+    Column("used_at", Double),
+    Column("successor_hash", LargeBinary),
+    Column("sealed_successor", LargeBinary),
+    Index("refresh_tokens_by_grant", "grant_id"),
+    Index("refresh_tokens_by_end", "idle_until"),
+    sqlite_with_rowid=False,
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("revoked_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Index("revocations_by_epoch", "epoch"),
+    Index("revocations_by_end", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)

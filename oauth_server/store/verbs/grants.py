@@ -1,0 +1,225 @@
+"""Authorization codes, refresh tokens and the grants they belong to.
+
+Sources: RFC 6749 sections 4.1.2 and 6, RFC 9700 section 4.14 (rotation and reuse detection).
+"""
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from oauth_server.store.records import Code, Grant, Issue, NewRefresh, Permitted, Refusal, Revocation
+from oauth_server.store.schema import clients, codes, grants, refresh_tokens, users
+from oauth_server.store.verbs.revocations import revoke
+from oauth_server.store.verbs.rows import USER_FIELDS, grant_of, user_of
+from oauth_server.store.verbs.users import consent
+
+_USER = tuple(users.c[name].label(f"user_{name}") for name in USER_FIELDS)
+_CODE = select(codes, *_USER).join(users, users.c.user_id == codes.c.user_id).with_for_update(of=codes)
+_REFRESH = (
+    select(
+        refresh_tokens.c.used_at,
+        refresh_tokens.c.idle_until,
+        refresh_tokens.c.successor_hash,
+        refresh_tokens.c.sealed_successor,
+        grants.c.grant_id,
+        grants.c.client_id,
+        grants.c.scope,
+        grants.c.resources,
+        grants.c.auth_time,
+        grants.c.expires_at,
+        grants.c.revoked_at,
+        *_USER,
+    )
+    .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
+    .join(users, users.c.user_id == grants.c.user_id)
+    .with_for_update(of=grants)  # the grant's lock orders everything that happens to its family
+)
+_GRANT = select(grants, users.c.username).join(users, users.c.user_id == grants.c.user_id)
+
+
+def add_code(connection: Connection, code: Code) -> None:
+    """Store a freshly issued code."""
+    connection.execute(insert(codes).values(**{name: getattr(code, name) for name in Code.__dataclass_fields__}))
+
+
+def add_code_and_consent(
+    connection: Connection, code: Code, given: tuple[str, str, str, tuple[str, ...], tuple[str, ...]] | None, now: float
+) -> None:
+    """Store a code together with the consent it rests on, when one was given just now."""
+    if given is not None:
+        consent(connection, *given, now)
+    add_code(connection, code)
+
+
+def redeem_code(
+    connection: Connection,
+    *,
+    code_hash: bytes,
+    client_id: str,
+    redirect_uri: str | None,
+    challenge: str,
+    resources: tuple[str, ...],
+    now: float,
+    replay_after: float,
+    permitted: Permitted,
+    refresh: NewRefresh | None,
+    family_until: float,
+    tokens_until: float,
+) -> Issue | Refusal:
+    """Consume a code once and create its grant, or say why not.
+
+    Checked in the order client, redirect URI, verifier, consumption. A failure before consumption leaves the
+    code alive, except a wrong verifier. A replay that passes every earlier check more than `replay_after`
+    seconds after the first use revokes the grant: the code was stolen. `resources` empty means those authorized.
+    """
+    row = connection.execute(_CODE.where(codes.c.code_hash == code_hash)).mappings().first()
+    if row is None:
+        return Refusal("unknown")
+    grant_id: str = row["grant_id"]
+    if row["client_id"] != client_id:
+        return Refusal("client", grant_id)
+    if redirect_uri is not None and redirect_uri != row["redirect_uri"]:
+        return Refusal("redirect_uri", grant_id)
+    if row["challenge"] != challenge:
+        if row["used_at"] is None:
+            connection.execute(delete(codes).where(codes.c.code_hash == code_hash))
+        return Refusal("verifier", grant_id)
+    if row["used_at"] is not None:
+        stolen = now - row["used_at"] > replay_after
+        if stolen:
+            revoke_grant(connection, grant_id, now, tokens_until)
+        return Refusal("replayed", grant_id, grant_revoked=stolen)
+    if row["expires_at"] <= now:
+        return Refusal("expired", grant_id)
+    if not set(resources) <= set(row["resources"]):
+        return Refusal("resource", grant_id)
+    user = user_of(row, "user_")
+    if user.disabled:
+        return Refusal("user", grant_id)
+    scope = permitted.cut(row["scope"], user.scope)
+    if not scope:
+        return Refusal("scope", grant_id)
+    connection.execute(update(codes).where(codes.c.code_hash == code_hash).values(used_at=now))
+    connection.execute(update(clients).where(clients.c.client_id == client_id).values(last_used_at=now))
+    connection.execute(
+        insert(grants).values(
+            grant_id=grant_id,
+            user_id=user.user_id,
+            client_id=client_id,
+            scope=scope,
+            resources=row["resources"],
+            auth_time=row["auth_time"],
+            created_at=now,
+            expires_at=family_until,
+        )
+    )
+    if refresh is not None:
+        _add_refresh(connection, grant_id, refresh, now)
+    return Issue(grant_id, user, scope, resources or row["resources"], row["auth_time"], row["nonce"])
+
+
+def _add_refresh(connection: Connection, grant_id: str, refresh: NewRefresh, now: float) -> None:
+    connection.execute(
+        insert(refresh_tokens).values(
+            token_hash=refresh.token_hash, grant_id=grant_id, issued_at=now, idle_until=refresh.idle_until
+        )
+    )
+
+
+def rotate_refresh(
+    connection: Connection,
+    *,
+    token_hash: bytes,
+    client_id: str,
+    scope: tuple[str, ...] | None,
+    resources: tuple[str, ...],
+    now: float,
+    grace: float,
+    permitted: Permitted,
+    successor: NewRefresh,
+    sealed: bytes,
+    tokens_until: float,
+) -> Issue | Refusal:
+    """Replace a refresh token by its successor, or say why not.
+
+    Within `grace` seconds of the rotation, while the successor is unused, the same successor is handed out
+    again (sealed); later the token counts as stolen and its whole family is revoked. A scope or resource that
+    exceeds the grant is refused without rotating. `scope` None and `resources` empty mean those of the grant.
+    """
+    row = connection.execute(_REFRESH.where(refresh_tokens.c.token_hash == token_hash)).mappings().first()
+    if row is None:
+        return Refusal("unknown")
+    grant_id: str = row["grant_id"]
+    if row["client_id"] != client_id:
+        return Refusal("client", grant_id)
+    if row["revoked_at"] is not None:
+        return Refusal("revoked", grant_id)
+    graced = row["used_at"] is not None
+    if graced and not (now - row["used_at"] <= grace and _unused(connection, row["successor_hash"])):
+        revoke_grant(connection, grant_id, now, tokens_until)
+        return Refusal("reused", grant_id, grant_revoked=True)
+    if row["expires_at"] <= now or (not graced and row["idle_until"] <= now):
+        return Refusal("expired", grant_id)
+    user = user_of(row, "user_")
+    if user.disabled:
+        return Refusal("user", grant_id)
+    if not set(resources) <= set(row["resources"]):
+        return Refusal("resource", grant_id)
+    if scope is not None and not set(scope) <= set(row["scope"]):
+        return Refusal("scope", grant_id)
+    granted = permitted.cut(row["scope"] if scope is None else scope, user.scope)
+    if not granted:
+        return Refusal("scope", grant_id)
+    issue = Issue(
+        grant_id,
+        user,
+        granted,
+        resources or row["resources"],
+        row["auth_time"],
+        sealed_successor=row["sealed_successor"] if graced else None,
+    )
+    if not graced:
+        connection.execute(
+            update(refresh_tokens)
+            .where(refresh_tokens.c.token_hash == token_hash)
+            .values(used_at=now, successor_hash=successor.token_hash, sealed_successor=sealed)
+        )
+        _add_refresh(connection, grant_id, successor, now)
+    return issue
+
+
+def _unused(connection: Connection, token_hash: bytes) -> bool:
+    row: Row[tuple[float | None]] | None = connection.execute(
+        select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == token_hash)
+    ).first()
+    return row is not None and row[0] is None
+
+
+def revoke_grant(connection: Connection, grant_id: str, now: float, tokens_until: float) -> None:
+    """End a grant: its refresh tokens at once, its access tokens through the revocation filter."""
+    connection.execute(
+        update(grants).where(grants.c.grant_id == grant_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    revoke(connection, [Revocation("grant", grant_id, now, tokens_until)])
+
+
+def revoke_by_refresh(
+    connection: Connection, token_hash: bytes, client_id: str, now: float, tokens_until: float
+) -> str | None:
+    """End the grant a refresh token belongs to, when it was issued to this client; its id, None otherwise."""
+    grant_id: str | None = connection.execute(
+        select(grants.c.grant_id)
+        .join(refresh_tokens, refresh_tokens.c.grant_id == grants.c.grant_id)
+        .where(refresh_tokens.c.token_hash == token_hash, grants.c.client_id == client_id)
+    ).scalar()
+    if grant_id is not None:
+        revoke_grant(connection, grant_id, now, tokens_until)
+    return grant_id
+
+
+def _grants(connection: Connection, statement: Select[tuple[object, ...]]) -> list[Grant]:
+    return [grant_of(row) for row in connection.execute(statement).mappings()]
+
+
+def live(connection: Connection, now: float, limit: int) -> list[Grant]:
+    """The grants neither revoked nor expired, the newest first."""
+    statement = _GRANT.where(grants.c.revoked_at.is_(None), grants.c.expires_at > now)
+    return _grants(connection, statement.order_by(grants.c.created_at.desc()).limit(limit))

@@ -1,0 +1,61 @@
+"""The epoch row and the revocations it announces to every process that verifies tokens."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select, update
+
+from oauth_server.store.records import Revocation
+from oauth_server.store.schema import epoch, revocations
+from oauth_server.store.verbs.upsert import insert_if_absent, put
+
+
+def bump(connection: Connection) -> int:
+    """Raise the epoch and return it; holding the row's lock until commit keeps epochs in the order of commits."""
+    insert_if_absent(connection, epoch, {"id": 1, "value": 0})
+    value: int = connection.execute(update(epoch).values(value=epoch.c.value + 1).returning(epoch.c.value)).scalar_one()
+    return value
+
+
+def current_epoch(connection: Connection) -> int:
+    """The epoch, 0 where nothing was ever announced."""
+    return connection.execute(select(epoch.c.value)).scalar() or 0
+
+
+def revoke(connection: Connection, entries: Iterable[Revocation]) -> None:
+    """Announce revocations under a new epoch; one that stands already is renewed."""
+    number = bump(connection)
+    for entry in entries:
+        put(
+            connection,
+            revocations,
+            {"kind": entry.kind, "value": entry.value},
+            {"revoked_at": entry.revoked_at, "expires_at": entry.expires_at, "epoch": number},
+        )
+
+
+def since(connection: Connection, known: int, now: float) -> tuple[int, list[Revocation]]:
+    """The epoch now, and the live revocations announced after `known`."""
+    rows = connection.execute(
+        select(revocations.c.kind, revocations.c.value, revocations.c.revoked_at, revocations.c.expires_at).where(
+            revocations.c.epoch > known, revocations.c.expires_at > now
+        )
+    ).mappings()
+    return current_epoch(connection), [Revocation(**dict(row)) for row in rows]
+
+
+def find(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Revocation]:
+    """The stored revocations among these (kind, value) pairs."""
+    found = []
+    for kind, value in keys:
+        row = (
+            connection.execute(
+                select(
+                    revocations.c.kind, revocations.c.value, revocations.c.revoked_at, revocations.c.expires_at
+                ).where(revocations.c.kind == kind, revocations.c.value == value)
+            )
+            .mappings()
+            .first()
+        )
+        if row is not None:
+            found.append(Revocation(**dict(row)))
+    return found

@@ -1,0 +1,39 @@
+"""Rows to records."""
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from oauth_server.store.records import Client, Grant, User
+
+USER_FIELDS = (
+    "user_id",
+    "username",
+    "password_hash",
+    "scope",
+    "created_at",
+    "display_name",
+    "email",
+    "must_change_password",
+    "disabled",
+)
+
+
+def user_of(row: RowMapping, prefix: str = "") -> User:
+    """A User from the columns named `prefix` + field."""
+    values: dict[str, Any] = {name: row[prefix + name] for name in USER_FIELDS}
+    return User(**values)
+
+
+def client_of(row: RowMapping) -> Client:
+    """A Client from a row of `clients`."""
+    values: dict[str, Any] = dict(row)
+    values["redirect_uris"] = tuple(values["redirect_uris"])
+    values["grant_types"] = tuple(values["grant_types"])
+    return Client(**values)
+
+
+def grant_of(row: RowMapping) -> Grant:
+    """A Grant from a row of `grants` joined with its person."""
+    values: dict[str, Any] = {name: row[name] for name in Grant.__dataclass_fields__}
+    return Grant(**values)

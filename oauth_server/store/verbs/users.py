@@ -1,0 +1,144 @@
+"""People, their browser sessions and the consents they gave."""
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from oauth_server.store.records import Revocation, Session, User
+from oauth_server.store.schema import browser_sessions, consents, users
+from oauth_server.store.verbs.revocations import bump, revoke
+from oauth_server.store.verbs.rows import USER_FIELDS, user_of
+from oauth_server.store.verbs.upsert import put
+
+_USER = tuple(users.c[name] for name in USER_FIELDS)
+
+
+def _insert_user(connection: Connection, user: User) -> None:
+    connection.execute(insert(users).values(**{name: getattr(user, name) for name in USER_FIELDS}))
+
+
+def add_owner_if_nobody(connection: Connection, owner: User) -> bool:
+    """Create the owner where there is no user at all; True when created. Two first starts create one owner."""
+    bump(connection)
+    if connection.execute(select(func.count()).select_from(users)).scalar_one():
+        return False
+    _insert_user(connection, owner)
+    return True
+
+
+def add(connection: Connection, user: User) -> bool:
+    """Create a user; False when the name is taken."""
+    if by_username(connection, user.username) is not None:
+        return False
+    _insert_user(connection, user)
+    return True
+
+
+def by_username(connection: Connection, username: str) -> User | None:
+    """The user of that name, which is compared as stored (lower case)."""
+    row = connection.execute(select(*_USER).where(users.c.username == username)).mappings().first()
+    return None if row is None else user_of(row)
+
+
+def by_id(connection: Connection, user_id: str) -> User | None:
+    """The user with that `sub`."""
+    row = connection.execute(select(*_USER).where(users.c.user_id == user_id)).mappings().first()
+    return None if row is None else user_of(row)
+
+
+def set_password(connection: Connection, user_id: str, password_hash: str, keep_session: bytes | None) -> None:
+    """Replace the password; every other browser session of this person ends with it."""
+    connection.execute(
+        update(users).where(users.c.user_id == user_id).values(password_hash=password_hash, must_change_password=False)
+    )
+    connection.execute(
+        delete(browser_sessions).where(
+            browser_sessions.c.user_id == user_id, browser_sessions.c.session_hash != (keep_session or b"")
+        )
+    )
+
+
+def set_disabled(connection: Connection, user_id: str, disabled: bool, now: float, until: float) -> None:
+    """Disable or enable a user; disabling ends the browser sessions and every access token already issued."""
+    connection.execute(update(users).where(users.c.user_id == user_id).values(disabled=disabled))
+    if disabled:
+        connection.execute(delete(browser_sessions).where(browser_sessions.c.user_id == user_id))
+        revoke(connection, [Revocation("user", user_id, now, until)])
+
+
+def set_scope(connection: Connection, user_id: str, scope: tuple[str, ...], now: float, until: float) -> None:
+    """Set the ceiling; access tokens already issued end with it where the ceiling was lowered."""
+    before = by_id(connection, user_id)
+    connection.execute(update(users).where(users.c.user_id == user_id).values(scope=scope))
+    if before is not None and not set(before.scope) <= set(scope):
+        revoke(connection, [Revocation("user", user_id, now, until)])
+
+
+def start_session(
+    connection: Connection, session_hash: bytes, user_id: str, now: float, until: float, replaced: bytes | None
+) -> None:
+    """Begin a browser session after a login; the one it replaces ends."""
+    if replaced is not None:
+        end_session(connection, replaced)
+    connection.execute(
+        insert(browser_sessions).values(session_hash=session_hash, user_id=user_id, auth_time=now, expires_at=until)
+    )
+
+
+def session(connection: Connection, session_hash: bytes, now: float) -> Session | None:
+    """The live session of an enabled user, None otherwise."""
+    row = (
+        connection.execute(
+            select(browser_sessions.c.auth_time, browser_sessions.c.expires_at, *_USER)
+            .join(users, users.c.user_id == browser_sessions.c.user_id)
+            .where(
+                browser_sessions.c.session_hash == session_hash,
+                browser_sessions.c.expires_at > now,
+                users.c.disabled.is_(False),
+            )
+        )
+        .mappings()
+        .first()
+    )
+    if row is None:
+        return None
+    return Session(session_hash, user_of(row), row["auth_time"], row["expires_at"])
+
+
+def end_session(connection: Connection, session_hash: bytes) -> bool:
+    """End a browser session; True when there was one."""
+    statement = delete(browser_sessions).where(browser_sessions.c.session_hash == session_hash)
+    return bool(connection.execute(statement).rowcount)
+
+
+def consented(
+    connection: Connection, user_id: str, client_id: str, redirect_uri: str, resources: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The scopes this person consented to before, for exactly this client, redirect URI and resource."""
+    scope: tuple[str, ...] | None = connection.execute(
+        select(consents.c.scope).where(
+            consents.c.user_id == user_id,
+            consents.c.client_id == client_id,
+            consents.c.redirect_uri == redirect_uri,
+            consents.c.resources == resources,
+        )
+    ).scalar()
+    return scope or ()
+
+
+def consent(
+    connection: Connection,
+    user_id: str,
+    client_id: str,
+    redirect_uri: str,
+    resources: tuple[str, ...],
+    scope: tuple[str, ...],
+    now: float,
+) -> None:
+    """Remember a consent; what was consented to before for the same key stays consented."""
+    before = consented(connection, user_id, client_id, redirect_uri, resources)
+    union = (*before, *(s for s in scope if s not in before))
+    put(
+        connection,
+        consents,
+        {"user_id": user_id, "client_id": client_id, "redirect_uri": redirect_uri, "resources": resources},
+        {"scope": union, "given_at": now},
+    )
