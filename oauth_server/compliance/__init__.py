@@ -1,1 +1,21 @@
 """The auditor: a client of any server that knows it only by its answers."""
+
+from oauth_server.compliance.model import Check, Depth, Evidence, Level, Result, Role, Source, SpecVersion, Status
+from oauth_server.compliance.report import Report
+from oauth_server.compliance.runner import audit
+from oauth_server.compliance.table import CHECKS
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Depth",
+    "Evidence",
+    "Level",
+    "Report",
+    "Result",
+    "Role",
+    "Source",
+    "SpecVersion",
+    "Status",
+    "audit",
+]

@@ -54,7 +54,7 @@ async def media_type(survey: Survey) -> Verdict:
     "`issuer` is byte for byte the identifier the metadata was found by",
     rfc(8414, "3.3"),
     discovery("Authorization Server Metadata Discovery"),
-    fix="Spell the issuer the same everywhere, the slash at its end included: in the metadata of the resource and here.",
+    fix="Spell the issuer the same in the resource's metadata and here, the slash at its end included.",
 )
 async def issuer_exact(survey: Survey) -> Verdict:
     """RFC 8414 section 3.3: the value MUST be identical, else the metadata MUST NOT be used."""

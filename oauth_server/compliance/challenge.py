@@ -40,7 +40,7 @@ async def scheme(survey: Survey) -> Verdict:
 @rule(
     "The challenge can be read",
     rfc(9110, "11.6.1"),
-    fix="Write the parameters as name=\"value\", separated by commas, each once, with quotes escaped by a backslash.",
+    fix='Write the parameters as name="value", separated by commas, each once, with quotes escaped by a backslash.',
 )
 async def syntax(survey: Survey) -> Verdict:
     """RFC 9110 section 11.6.1, and section 11.2: a parameter occurs once."""
@@ -48,8 +48,8 @@ async def syntax(survey: Survey) -> Verdict:
     values = exchange.answer.headers_of("WWW-Authenticate")
     if not values:
         raise Missing("the answer carries no WWW-Authenticate header")
-    problem = "; ".join(found.problem for found in www_authenticate.read(values) if found.problem)
-    return judge(f"The header is malformed: {problem}" if problem else "", "The header is well formed", header(exchange))
+    problems = [f"The header is malformed: {found.problem}" for found in www_authenticate.read(values) if found.problem]
+    return judge("; ".join(problems), "The header is well formed", header(exchange))
 
 
 @rule(
@@ -88,8 +88,8 @@ async def resolves(survey: Survey) -> Verdict:
         problem = f"{document.url}: {document.problem}"
     elif not isinstance(value, str) or urls.read(value) is None or urls.canonical(value) not in accepted:
         problem = f"{document.url} is the metadata of {value!r}"
-    shown = [header(exchange)] + [(document.exchange, f"resource: {value!r}")] * (document.exchange is not None)
-    return judge(problem, "resource_metadata leads to this endpoint's metadata", *shown)
+    shown = (document.exchange, f"resource: {value!r}") if document.exchange else header(exchange)
+    return judge(problem, "resource_metadata leads to this endpoint's metadata", header(exchange), shown)
 
 
 @rule(
@@ -140,5 +140,3 @@ async def not_html(survey: Survey) -> Verdict:
     content_type = (exchange.answer.header("Content-Type") or "").lower()
     page = "html" in content_type or exchange.answer.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
     return judge("The body is an HTML page" if page else "", "The body is no page", (exchange, content_type))
-
-

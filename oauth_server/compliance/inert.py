@@ -16,7 +16,7 @@ _NAMES: Final = (
 _PATTERNS: Final = (
     (re.compile(rf'("(?:{_NAMES})"\s*:\s*")[^"]*', re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(rf"((?:^|[?&\s])(?:{_NAMES})=)[^&\s\"]+", re.IGNORECASE), rf"\1{REDACTED}"),
-    (re.compile(r"(\bBearer\s+)[\w.~+/-]{16,}=*", re.IGNORECASE), rf"\1{REDACTED}"),
+    (re.compile(r'(\bBearer\s+)[\w.~+/-]{16,}+=*+(?!")', re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)*"), REDACTED),
 )
 

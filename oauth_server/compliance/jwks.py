@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, Final
 
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
-from oauth_server.compliance.protected_resource import member
+from oauth_server.compliance.protected_resource import member, strings
 from oauth_server.compliance.sources import rfc
 from oauth_server.compliance.survey import Survey
 
@@ -108,9 +108,9 @@ async def parameters(survey: Survey) -> Verdict:
         kty, alg, use = key.get("kty"), key.get("alg"), key.get("use")
         if not isinstance(kty, str):
             wrong.append(f"{_name(key)} has no kty")
-        elif kty in ALGORITHMS and alg not in ALGORITHMS[kty]:
+        elif kty in ALGORITHMS and str(alg) not in ALGORITHMS[kty]:
             wrong.append(f"{_name(key)} has alg {alg!r}, which no {kty} key has")
-        elif use not in {"sig", "enc"} and "key_ops" not in key:
+        elif str(use) not in {"sig", "enc"} and "key_ops" not in key:
             wrong.append(f"{_name(key)} does not state its use")
     return judge("; ".join(wrong[:3]), "All are stated and fit", exchange)
 
@@ -139,13 +139,13 @@ async def strength(survey: Survey) -> Verdict:
 async def covers_id_tokens(survey: Survey) -> Verdict:
     """A client looks for the key by the algorithm that was promised."""
     document = await survey.openid()
-    promised = document.members.get("id_token_signing_alg_values_supported")
-    if not isinstance(promised, list):
+    promised = strings(document.members.get("id_token_signing_alg_values_supported"))
+    if not promised:
         raise Missing("no algorithm is promised")
     exchange, keys = await survey.keys()
-    types = {key.get("kty") for key in keys}
+    types = {str(key.get("kty")) for key in keys}
     known = [alg for alg in promised if any(alg in algorithms for algorithms in ALGORITHMS.values())]
-    without = [alg for alg in known if not any(alg in ALGORITHMS.get(str(kty), ()) for kty in types)]
+    without = [alg for alg in known if not any(alg in ALGORITHMS.get(kty, ()) for kty in types)]
     problem = f"No published key is of the type that {without[0]} needs" if without else ""
     shown = member(document, "id_token_signing_alg_values_supported")
     return judge(problem, "There is a key of each type", shown, exchange)

@@ -120,6 +120,4 @@ def judge(problem: str, good: str, *shown: Shown | Exchange) -> Verdict:
 
 def levels(letters: str) -> Mapping[SpecVersion, Level]:
     """Read one letter per version, oldest first: M(UST), S(HOULD), Y (MAY), a(dvice), - (not asked for)."""
-    return {
-        version: _LETTERS[letter] for version, letter in zip(VERSIONS, letters, strict=True) if letter in _LETTERS
-    }
+    return {version: _LETTERS[letter] for version, letter in zip(VERSIONS, letters, strict=True) if letter in _LETTERS}

@@ -26,7 +26,7 @@ def openid(section: str, anchor: str) -> Source:
 
 def mcp(section: str, page: str = "authorization") -> Source:
     """Cite a section of the MCP specification 2026-07-28 by its heading."""
-    anchor = section.lower().replace("&", "").replace(" ", "-")
+    anchor = section.lower().replace("&", "%26").replace(" ", "-")
     return Source("MCP specification 2026-07-28", section, f"{_SPECIFICATION}/{page}#{anchor}")
 
 

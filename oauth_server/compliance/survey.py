@@ -14,6 +14,7 @@ from oauth_server.compliance.www_authenticate import Challenge
 from oauth_server.outbound import Outbound, OutboundError
 
 AT_ONCE: Final = 8
+MOST_KEYS: Final = 100
 OK: Final = 200
 UNAUTHORIZED: Final = 401
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
@@ -101,7 +102,7 @@ class Survey:
         return Document(url, exchange, value, "")
 
     async def call(self, url: str, headers: Mapping[str, str] | None = None) -> Exchange:
-        """Send the first request of an MCP client of this version: `server/discover`, before 2026-07-28 `initialize`."""
+        """Send the first request of a client of this version: `server/discover`, before 2026-07-28 `initialize`."""
         client = {"name": "mcp-oauth-audit", "version": "1"}
         fields = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         params: dict[str, Any] = {"protocolVersion": self.version, "capabilities": {}, "clientInfo": client}
@@ -115,7 +116,7 @@ class Survey:
         return await self.fetch("POST", url, {**fields, **(headers or {})}, json.dumps(body).encode())
 
     async def endpoint(self) -> str:
-        """Return the MCP endpoint: the target itself, for an origin `/mcp` or the origin, whichever asks for a token."""
+        """Return the MCP endpoint: the target, or for an origin whichever of `/mcp` and the root asks for a token."""
         if urls.path(self.target):
             return self.target
         base = urls.origin(self.target)
@@ -201,4 +202,4 @@ class Survey:
         keys = document.members.get("keys")
         if not isinstance(keys, list) or not keys:
             raise Missing(f"the JWK Set cannot be read: {document.problem or 'it has no keys'}")
-        return document.shown, [key for key in keys if isinstance(key, dict)]
+        return document.shown, [key for key in keys[:MOST_KEYS] if isinstance(key, dict)]

@@ -15,9 +15,10 @@ def read(value: Any) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(value)
-        return parts if parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) else None
+        port = parts.port
     except ValueError:
         return None
+    return parts if parts.scheme in {"http", "https"} and parts.hostname and port != 0 else None
 
 
 def is_loopback(value: Any) -> bool:

@@ -51,6 +51,8 @@ class Principal:
             raise InsufficientScopeError(scopes)
 
 
+SCOPE_KEY = "oauth.principal"  # under which the gate leaves the caller in the ASGI scope
+
 # On stdio the caller is the local operator and holds every scope.
 OPERATOR = Principal(subject="local-operator", scope=implied((ADMIN,)), local=True)
 ANONYMOUS = Principal(scope=frozenset((READ,)))

@@ -25,6 +25,21 @@ from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import Entry, RevocationFilter
 
 CACHE_SIZE = 10_000
+# The checks of `verify` in their order, as its errors name them.
+CHECKS = (
+    "format",
+    "type",
+    "critical",
+    "key",
+    "algorithm",
+    "signature",
+    "issuer",
+    "claims",
+    "expiry",
+    "not_before",
+    "audience",
+    "revocation",
+)
 _TEXT_CLAIMS = ("iss", "sub", "client_id", "jti", "scope", "grant_id")
 
 

@@ -1,0 +1,87 @@
+"""Opening the services of one process: store, keys, owner, pre-registered client."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+
+from oauth_server.core.clients import Clients
+from oauth_server.core.clock import Clock, random_token
+from oauth_server.core.deployment import Deployment
+from oauth_server.core.grants import Grants
+from oauth_server.core.keys import load_keys
+from oauth_server.core.registration import Registration
+from oauth_server.core.revocation import RevocationFilter
+from oauth_server.core.services import Services
+from oauth_server.core.sessions import Sessions
+from oauth_server.core.settings import Settings, SettingsError
+from oauth_server.core.tokens import Tokens
+from oauth_server.core.users import Users
+from oauth_server.store.errors import StoreError
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import meta
+
+ISSUER = "issuer"  # where the HTTP server records its issuer, so that stdio and the commands use it
+FORM_SECRET = "form_secret"  # noqa: S105 - the name of the row with the key of the CSRF tokens
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The running services, and the owner's password when it was generated just now."""
+
+    services: Services
+    owner_password: str | None
+
+
+async def open_store(settings: Settings) -> Store:
+    """Open the database; raises SettingsError when it cannot be used as configured."""
+    try:
+        return await anyio.to_thread.run_sync(Store, settings.database_url)
+    except StoreError as error:
+        accepted = "sqlite:///PATH in a folder that can be written, or postgresql://USER:PASSWORD@HOST/DATABASE"
+        raise SettingsError("MCP_OAUTH_DATABASE_URL", str(error), accepted) from None
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, resolve: Callable[[str | None], Deployment], *, serves_http: bool, clock: Clock = time.time
+) -> AsyncIterator[Opened]:
+    """Run the services. `resolve` makes the deployment from the issuer recorded in the store.
+
+    Only a process that serves HTTP creates the owner, keeps the pre-registered client and records the issuer.
+    """
+    store = await open_store(settings)
+    try:
+        deployment = resolve(await store.read(meta.get, ISSUER))
+        revoked = RevocationFilter(store, clock)
+        await revoked.refresh()
+        tokens = Tokens(deployment, await load_keys(store, settings.signing_alg, clock), revoked, clock)
+        clients = Clients(store, clock)
+        users = Users(store, revoked, clock)
+        form_secret = await store.write(meta.get_or_create, FORM_SECRET, random_token())
+        services = Services(
+            deployment=deployment,
+            store=store,
+            clock=clock,
+            revoked=revoked,
+            tokens=tokens,
+            clients=clients,
+            users=users,
+            sessions=Sessions(store, form_secret, clock),
+            grants=Grants(deployment, store, tokens, revoked, clock),
+            registration=Registration(settings, clients, clock),
+        )
+        password = None
+        if serves_http and settings.enabled:
+            await store.write(meta.remember, ISSUER, deployment.issuer)
+            await clients.configure(settings)
+            password = await users.create_owner(settings)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(revoked.poll)
+            yield Opened(services, password)
+            tasks.cancel_scope.cancel()
+    finally:
+        await anyio.to_thread.run_sync(store.close)

@@ -1,0 +1,33 @@
+"""The HTTP app: our routes and the gate around the MCP app that FastMCP builds."""
+
+from fastmcp.server.http import StarletteWithLifespan
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, Route
+
+from oauth_server.core.deployment import Deployment
+from oauth_server.core.documents import TEST_PATH
+from oauth_server.core.services import Runtime
+from oauth_server.flow.routes import flow_routes, health_routes
+from oauth_server.gate.gate import Gate
+from oauth_server.gate.guard import Guard
+from oauth_server.gate.protected_test import ProtectedTest
+from well_known.routes import discovery_routes
+
+
+def http_face(mcp_app: StarletteWithLifespan, deployment: Deployment, runtime: Runtime) -> StarletteWithLifespan:
+    """One app for everything. FastMCP's app stays inside, so its middleware costs only MCP requests anything.
+
+    With ENABLE_MCP_OAUTH=false there are no OAuth routes, and their paths answer 404.
+    """
+    routes: list[BaseRoute] = []
+    if deployment.settings.enabled:
+        routes += flow_routes(runtime)
+        routes += discovery_routes(deployment, runtime)
+        routes.append(Route(TEST_PATH, ProtectedTest(runtime)))
+    routes += health_routes(runtime)
+    routes.append(Mount("/", app=Gate(mcp_app, runtime)))
+    face = StarletteWithLifespan(
+        routes=routes, middleware=[Middleware(Guard, deployment=deployment)], lifespan=mcp_app.lifespan
+    )
+    face.state = mcp_app.state
+    return face

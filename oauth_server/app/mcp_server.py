@@ -1,0 +1,179 @@
+"""The FastMCP server with its own HTTP app, started by server.py or by `fastmcp run`."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
+
+from fastmcp import FastMCP
+from fastmcp.server.http import HostOriginProtection, StarletteWithLifespan
+from mcp.server.streamable_http import EventStore
+from starlette.middleware import Middleware
+
+from oauth_server.app import serving
+from oauth_server.app.banner import banner, owner_line
+from oauth_server.app.compose import Opened, open_services
+from oauth_server.app.face import http_face
+from oauth_server.app.inspection import inspector
+from oauth_server.core.deployment import Deployment, deploy
+from oauth_server.core.resource_indicators import MCP_PATH
+from oauth_server.core.services import Runtime
+from oauth_server.core.settings import Settings, SettingsError
+from oauth_tools.register import register_all
+
+NAME = "MCP Docker Server"
+INSTRUCTIONS = """\
+This server is an OAuth 2.1 authorization server and a protected MCP resource server. Its mcp_oauth_* tools show and
+audit OAuth: read the metadata of this server, validate access tokens, see the configuration, register clients, and
+check this server (or another MCP server) against the MCP authorization specification. When a call is refused with
+403 insufficient_scope, sign in again and grant the scope that the challenge names."""
+
+Transport = Literal["http", "streamable-http", "sse"]
+
+
+class McpServer(FastMCP[None]):
+    """The product. Creating it reads nothing but the settings it is given; the lifespan opens the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.runtime = Runtime()
+        self._deployment: Deployment | None = None
+        self._opened: Opened | None = None
+        self._face: StarletteWithLifespan | None = None
+        # Set in worker processes, whose banner the parent shows.
+        self.announces_owner = False
+        super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
+        register_all(self, self.runtime, inspector(self._probed_face))
+
+    @asynccontextmanager
+    async def _run_services(self, _server: FastMCP[None]) -> AsyncIterator[None]:
+        def resolve(recorded: str | None) -> Deployment:
+            if self._deployment is not None:
+                return self._deployment
+            return deploy(self.settings, self.settings.host, self.settings.port, recorded)
+
+        async with open_services(self.settings, resolve, serves_http=self._deployment is not None) as opened:
+            self._opened = opened
+            self.runtime.start(opened.services)
+            if self.announces_owner:
+                sys.stderr.write(self._owner())
+            try:
+                yield
+            finally:
+                self.runtime.start(None)
+                self._opened = None
+
+    @asynccontextmanager
+    async def _probed_face(self) -> AsyncIterator[StarletteWithLifespan]:
+        """The HTTP face for a check of this server in process; started for the occasion on stdio."""
+        if self._face is not None:
+            yield self._face
+            return
+        face = http_face(
+            super().http_app(path=MCP_PATH, stateless_http=True), self.runtime.services.deployment, self.runtime
+        )
+        async with face.router.lifespan_context(face):
+            yield face
+
+    def http_app(
+        self,
+        path: str | None = None,
+        middleware: list[Middleware] | None = None,
+        json_response: bool | None = None,
+        stateless_http: bool | None = None,  # noqa: ARG002 - every request stands alone, so any worker can serve it
+        transport: Transport = "http",
+        event_store: EventStore | None = None,
+        retry_interval: int | None = None,
+        host_origin_protection: HostOriginProtection | None = None,  # noqa: ARG002 - our guard stands in its place
+        allowed_hosts: list[str] | None = None,  # noqa: ARG002
+        allowed_origins: list[str] | None = None,  # noqa: ARG002
+        session_idle_timeout: float | Literal["auto"] | None = None,
+    ) -> StarletteWithLifespan:
+        """The whole HTTP face as one ASGI app: MCP at /mcp, OAuth, discovery. Always stateless."""
+        if transport == "sse":
+            raise SettingsError("--transport", "the deprecated SSE transport is not offered", "http or stdio")
+        if path not in (None, MCP_PATH):
+            raise SettingsError("--path", f"the MCP endpoint cannot be moved to {path}", MCP_PATH)
+        if self._deployment is None:
+            self._deployment = deploy(self.settings, self.settings.host, self.settings.port)
+        mcp_app = super().http_app(
+            path=MCP_PATH,
+            middleware=middleware,
+            json_response=json_response,
+            stateless_http=True,
+            event_store=event_store,
+            retry_interval=retry_interval,
+            host_origin_protection=False,
+            session_idle_timeout=session_idle_timeout,
+        )
+        self._face = http_face(mcp_app, self._deployment, self.runtime)
+        return self._face
+
+    async def run_http_async(  # type: ignore[override] # the parameters nobody passes are left to **unused
+        self,
+        show_banner: bool = True,
+        transport: Transport = "http",
+        host: str | None = None,
+        port: int | None = None,
+        log_level: str | None = None,
+        path: str | None = None,
+        uvicorn_config: dict[str, Any] | None = None,
+        middleware: list[Middleware] | None = None,
+        json_response: bool | None = None,
+        sockets: list[serving.Socket] | None = None,
+        **unused: Any,
+    ) -> None:
+        """Serve HTTP until SIGTERM or SIGINT; an operator's mistake ends the process with one line and status 2."""
+        del unused, show_banner  # the short banner is part of starting; FastMCP's own is not shown
+        with one_line_errors():
+            host, port = host or self.settings.host, self.settings.port if port is None else port
+            bound = sockets or [serving.bind(host, port)]
+            self._deployment = deploy(self.settings, host, bound[0].getsockname()[1])
+            app = self.http_app(path, middleware, json_response, transport=transport)
+            config = serving.uvicorn_config(app, self.settings, log_level, uvicorn_config)
+            async with self._lifespan_manager():
+                await serving.Server(config, self._greet).serve(sockets=bound)
+
+    async def run_stdio_async(
+        self, show_banner: bool = True, log_level: str | None = None, stateless: bool = False
+    ) -> None:
+        """Serve one client over stdin and stdout; the caller is the local operator."""
+        del show_banner
+        with one_line_errors():
+            await super().run_stdio_async(show_banner=False, log_level=log_level, stateless=stateless)
+
+    def _greet(self) -> None:
+        if self._opened is not None:
+            services = self._opened.services
+            sys.stderr.write(banner(services.deployment, services.store.location) + self._owner())
+            sys.stderr.flush()
+
+    def _owner(self) -> str:
+        password = self._opened.owner_password if self._opened is not None else None
+        return owner_line(self.settings.admin_username, password) if password is not None else ""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn an operator's mistake into one line on stderr and exit status 2, without a traceback."""
+    try:
+        yield
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+    except BaseExceptionGroup as group:
+        mistake = _first_mistake(group)
+        if mistake is None:
+            raise
+        sys.stderr.write(f"{mistake}\n")
+        raise SystemExit(2) from None
+
+
+def _first_mistake(group: BaseExceptionGroup[BaseException]) -> SettingsError | None:
+    matching = group.subgroup(SettingsError)
+    while isinstance(matching, BaseExceptionGroup):
+        inner = matching.exceptions[0]
+        if isinstance(inner, SettingsError):
+            return inner
+        matching = inner if isinstance(inner, BaseExceptionGroup) else None
+    return None

@@ -1,0 +1,92 @@
+"""Run the checks of a version and a depth against one server, and end with a report whatever the server does."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import anyio
+
+from oauth_server.compliance import urls
+from oauth_server.compliance.inert import inert
+from oauth_server.compliance.model import Check, Depth, Evidence, Missing, Result, Shown, SpecVersion, Verdict
+from oauth_server.compliance.report import Report
+from oauth_server.compliance.survey import Survey
+from oauth_server.compliance.table import CHECKS
+from oauth_server.outbound import Outbound, OutboundError
+
+SECONDS: Final = 60.0
+SUMMARY: Final = 400
+LINE: Final = 300
+EXCERPT: Final = 300
+MOST_EVIDENCE: Final = 4
+
+
+async def audit(
+    target: str,
+    *,
+    outbound: Outbound,
+    spec_version: SpecVersion = "2026-07-28",
+    depth: Depth = "passive",
+    access_token: str = "",
+    now: Callable[[], float] = time.time,
+    seconds: float = SECONDS,
+) -> Report:
+    """Judge a server by its answers.
+
+    `target`: the URL of an MCP endpoint, or an origin whose `/mcp` and root are then probed; ValueError when it is no
+    absolute http or https URL. `access_token` goes to that endpoint alone, and only at depth `active`. `seconds` bounds
+    the run: what is not judged by then is an `error`.
+    """
+    if urls.read(target) is None:
+        raise ValueError("the target is not an absolute http or https URL")
+    started = now()
+    survey = Survey(target, outbound, spec_version, access_token, started)
+    checks = [c for c in CHECKS if spec_version in c.levels and (c.depth == "passive" or depth == "active")]
+    results: dict[str, Result] = {}
+
+    async def settle(check: Check) -> None:
+        results[check.id] = await run_check(check, survey)
+
+    with anyio.move_on_after(seconds):
+        async with anyio.create_task_group() as tasks:
+            for check in checks:
+                tasks.start_soon(settle, check)
+    late = f"The run's {seconds:g} seconds were over before this was judged"
+    found = tuple(results.get(check.id) or Result(check, "error", late) for check in checks)
+    return Report(inert(target, LINE), spec_version, depth, started, found)
+
+
+async def run_check(check: Check, survey: Survey) -> Result:
+    """Run one check: what is missing is a skip, what goes wrong an error."""
+    secrets = (survey.access_token,)
+    try:
+        verdict = await check.run(survey)
+    except Missing as missing:
+        return Result(check, "skip", _sentence(str(missing), secrets))
+    except OutboundError as error:
+        return Result(check, "error", _sentence(error.reason, secrets))
+    except Exception as error:  # noqa: BLE001 - a hostile answer may upset one check, never the run
+        return Result(check, "error", _sentence(f"The check itself failed: {type(error).__name__}: {error}", secrets))
+    unmet: Final = "fail" if check.levels[survey.version] == "MUST" else "warn"
+    evidence = tuple(_evidence(shown, secrets) for shown in _distinct(verdict))
+    return Result(check, "pass" if verdict.met else unmet, _sentence(verdict.summary, secrets), evidence)
+
+
+def _distinct(verdict: Verdict) -> Sequence[Shown]:
+    return list(dict.fromkeys(verdict.shown))[:MOST_EVIDENCE]
+
+
+def _sentence(text: str, secrets: Sequence[str]) -> str:
+    """Make a summary fit to print: capitalised, one line, without secrets."""
+    return inert(text[:1].upper() + text[1:], SUMMARY, secrets)
+
+
+def _evidence(shown: Shown, secrets: Sequence[str]) -> Evidence:
+    exchange, seen = shown
+    body = exchange.answer.body[: 4 * EXCERPT * 4].decode(errors="replace")
+    return Evidence(
+        inert(exchange.request, LINE, secrets),
+        exchange.answer.status,
+        inert(seen, LINE, secrets),
+        inert(body, EXCERPT, secrets),
+    )

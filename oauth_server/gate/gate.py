@@ -1,0 +1,206 @@
+"""The gate in front of /mcp: it answers true HTTP 401 and 403, which MCP clients step up by.
+
+Sources: MCP authorization (RS-06, RS-09 to RS-19), RFC 6750 section 3, RFC 9728 section 5.1.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic_core
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken as SdkAccessToken
+from mcp_types import INVALID_REQUEST, PARSE_ERROR
+from mcp_types.jsonrpc import JSONRPCRequest, jsonrpc_message_adapter
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from oauth_server.core.access import ANONYMOUS, NOBODY, SCOPE_KEY, Principal, operation_scope
+from oauth_server.core.bearer import bearer_token
+from oauth_server.core.challenges import challenge
+from oauth_server.core.errors import (
+    InsufficientScopeError,
+    OAuthError,
+    PayloadTooLargeError,
+    TemporarilyUnavailableError,
+)
+from oauth_server.core.resource_indicators import MCP_PATH
+from oauth_server.core.scopes import implied, missing
+from oauth_server.core.services import Runtime, Services
+from oauth_server.core.tokens import AccessToken
+from oauth_server.store.errors import StoreUnavailableError
+
+MAX_BODY = 4 * 1024 * 1024  # what the MCP SDK accepts
+logger = logging.getLogger(__name__)
+
+
+class Gate:
+    """Lets a request through to MCP with its caller in the scope, or answers it."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self._app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; anything but /mcp passes untouched."""
+        if scope["type"] != "http" or scope["path"] != MCP_PATH:
+            await self._app(scope, receive, send)
+            return
+        services = self._runtime.services
+        if not services.deployment.settings.enabled:
+            await self._app({**scope, SCOPE_KEY: NOBODY}, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            await self._judge(services, {**scope}, headers, receive, send)
+        except OAuthError as error:
+            await self._refuse(services, scope, headers, send, error)
+        except StoreUnavailableError as cause:
+            logger.warning("the store is unavailable: %s", cause)
+            await self._refuse(services, scope, headers, send, TemporarilyUnavailableError())
+
+    async def _judge(self, services: Services, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        resources = services.deployment.resources
+        token = bearer_token(headers.getlist("authorization"))
+        if token is None:
+            # Where a token is required, its absence is answered before the body is read.
+            if services.deployment.settings.require_auth:
+                raise _MissingTokenError
+            principal = ANONYMOUS
+        else:
+            found = await services.tokens.verify(token, (resources.root, resources.mcp))
+            principal = Principal(found.subject, found.client_id, implied(found.scope))
+            scope["user"] = _sdk_user(token, found, services.deployment.issuer)
+        scope[SCOPE_KEY] = principal
+        if scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        body = await _read(receive)
+        if body is None:
+            return
+        request = _decode(body)
+        if isinstance(request, _UndecodableError):
+            await _undecodable(send, request)
+            return
+        if isinstance(request, JSONRPCRequest):
+            await _check_scope(services, principal, request.method, request.params or {})
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _refuse(self, services: Services, scope: Scope, headers: Headers, send: Send, error: OAuthError) -> None:
+        logger.debug("refused %s %s: %s by check %s: %s", scope["method"], scope["path"], *_told(error))
+        fields: list[tuple[str, str]] = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        if isinstance(error, TemporarilyUnavailableError):
+            fields.append(("Retry-After", "5"))
+        if error.status in (401, 403):
+            shown = None if isinstance(error, _MissingTokenError) else error
+            needed = error.needed if isinstance(error, _MissingTokenError) else None
+            value = challenge(services.deployment, MCP_PATH, headers.get("host", ""), shown, needed)
+            fields.append(("WWW-Authenticate", value))
+        await _send(send, error.status, fields, error.body())
+
+
+class _MissingTokenError(OAuthError):
+    """No access token was sent; the challenge then has no error code (RFC 6750 section 3.1)."""
+
+    error = "invalid_token"
+    status = 401
+    default = "An access token is needed; the WWW-Authenticate header says where to get one."
+
+    def __init__(self, needed: str | None = None) -> None:
+        super().__init__(check="token")
+        self.needed = needed
+
+
+class _UndecodableError(Exception):
+    """A body that is not one JSON-RPC message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _told(error: OAuthError) -> tuple[str, str, str]:
+    return error.error, error.check or "request", error.reason
+
+
+async def _check_scope(services: Services, principal: Principal, method: str, params: Mapping[str, Any]) -> None:
+    needed = operation_scope(services.deployment, method, params)
+    if needed is None or not missing((needed,), principal.scope):
+        return
+    if not principal.authenticated:
+        raise _MissingTokenError(needed)
+    if missing((needed,), await services.users.ceiling(principal.subject)):
+        # Stepping up cannot help this person, so the sentence says who can.
+        raise InsufficientScopeError(
+            (needed,), f"This needs the scope {needed}, which your account may not be granted; ask the owner."
+        )
+    raise InsufficientScopeError((needed,))
+
+
+def _sdk_user(token: str, found: AccessToken, issuer: str) -> AuthenticatedUser:
+    """The caller as FastMCP's own dependencies know it (get_access_token and its kin)."""
+    return AuthenticatedUser(
+        SdkAccessToken(
+            token=token,
+            client_id=found.client_id,
+            scopes=list(found.scope),
+            expires_at=found.expires_at,
+            resource=found.audience[0],
+            subject=found.subject,
+            claims={"iss": issuer, "sub": found.subject, "client_id": found.client_id},
+        )
+    )
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, None when the client went away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise PayloadTooLargeError(f"The request body is larger than {MAX_BODY} bytes.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _decode(body: bytes) -> object:
+    """The message, decoded by the SDK's own models so that both read the same; batches are not messages."""
+    try:
+        raw = pydantic_core.from_json(body)
+    except ValueError as error:
+        return _UndecodableError(PARSE_ERROR, f"Parse error: {error}")
+    try:
+        return jsonrpc_message_adapter.validate_python(raw, by_name=False)
+    except ValidationError:
+        return _UndecodableError(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _undecodable(send: Send, error: _UndecodableError) -> None:
+    logger.debug("refused POST %s by check decode: %s", MCP_PATH, error)
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
+    await _send(send, 400, [("Content-Type", "application/json")], body)
+
+
+async def _send(send: Send, status: int, fields: list[tuple[str, str]], body: Mapping[str, Any]) -> None:
+    data = json.dumps(body).encode()
+    raw = [(name.lower().encode(), value.encode()) for name, value in (*fields, ("Content-Length", str(len(data))))]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": data})

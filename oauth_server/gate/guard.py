@@ -1,0 +1,132 @@
+"""The outermost layer: which Host and Origin are served, CORS, the caller's address, HSTS.
+
+Sources: MCP transports "Security Warning" (DNS rebinding, TR-13), the Fetch standard's CORS protocol, RFC 6797.
+"""
+
+import json
+import logging
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from oauth_server.core import documents as d
+from oauth_server.core.audit import caller_address
+from oauth_server.core.deployment import Deployment
+from oauth_server.core.resource_indicators import MCP_PATH
+from oauth_server.core.settings import is_loopback_host
+
+ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
+ANY_ORIGIN = "/.well-known/"
+NAMED_ORIGINS = (MCP_PATH, d.TOKEN_PATH, d.REGISTER_PATH, d.REVOKE_PATH, d.USERINFO_PATH, d.TEST_PATH)
+EXPOSED = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+PREFLIGHT_SECONDS = "600"
+logger = logging.getLogger(__name__)
+
+
+class Guard:
+    """Refuses requests for another host, and foreign origins at /mcp; answers preflights."""
+
+    def __init__(self, app: ASGIApp, deployment: Deployment) -> None:
+        self._app = app
+        self._deployment = deployment
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        token = caller_address.set(client[0] if client else "unknown")
+        try:
+            await self._guarded(scope, receive, send)
+        finally:
+            caller_address.reset(token)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, path = Headers(scope=scope), scope["path"]
+        hosts = headers.getlist("host")
+        if path not in ANY_HOST and not (len(hosts) == 1 and self._serves(hosts[0])):
+            await _refuse(scope, send, 421, "This server does not answer to that Host; use the address of its issuer.")
+            return
+        origin = headers.get("origin")
+        if path == MCP_PATH and origin is not None and origin not in self._deployment.origins:
+            await _refuse(
+                scope,
+                send,
+                403,
+                "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them).",
+            )
+            return
+        cors = self._cors(path, origin)
+        if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
+            await _preflight(send, headers, cors)
+            return
+        await self._app(scope, receive, self._decorated(send, cors, named=not path.startswith(ANY_ORIGIN)))
+
+    def _serves(self, host: str) -> bool:
+        """Whether a Host header is the issuer's, a resource's or a loopback name."""
+        host = host.lower()
+        if host in self._deployment.host_names:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        return name is not None and is_loopback_host(name)
+
+    def _cors(self, path: str, origin: str | None) -> str | None:
+        """The Access-Control-Allow-Origin for this request; never with credentials."""
+        if path.startswith(ANY_ORIGIN):
+            return "*"
+        if path in NAMED_ORIGINS and origin is not None and origin in self._deployment.origins:
+            return origin
+        return None
+
+    def _decorated(self, send: Send, cors: str | None, *, named: bool) -> Send:
+        secure = self._deployment.secure
+        if cors is None and not secure:
+            return send
+
+        async def decorated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if cors is not None:
+                    headers["Access-Control-Allow-Origin"] = cors
+                    headers["Access-Control-Expose-Headers"] = EXPOSED
+                    if named:
+                        headers.add_vary_header("Origin")
+                if secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+            await send(message)
+
+        return decorated
+
+
+async def _preflight(send: Send, headers: Headers, cors: str | None) -> None:
+    fields = [("Vary", "Origin")]
+    if cors is not None:
+        wanted = headers.get("access-control-request-headers", "")
+        fields += [
+            ("Access-Control-Allow-Origin", cors),
+            ("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"),
+            ("Access-Control-Expose-Headers", EXPOSED),
+            ("Access-Control-Max-Age", PREFLIGHT_SECONDS),
+        ]
+        if wanted.isascii() and wanted.isprintable() and wanted:
+            fields.append(("Access-Control-Allow-Headers", wanted))
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields]
+    await send({"type": "http.response.start", "status": 204, "headers": raw})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:
+    logger.debug("refused %s %s by check guard: %s", scope["method"], scope["path"], sentence)
+    body = json.dumps({"error": "invalid_request", "error_description": sentence}).encode()
+    raw = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

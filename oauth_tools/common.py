@@ -1,0 +1,71 @@
+"""What the tools and resources share: the caller, typed results with readable text, errors a model can act on."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastmcp.exceptions import ToolError
+from fastmcp.server.dependencies import get_context, get_http_request
+from fastmcp.tools import ToolResult
+from mcp_types import TextContent, ToolAnnotations
+from pydantic import BaseModel, ConfigDict
+
+from oauth_server.core.access import NOBODY, OPERATOR, SCOPE_KEY, Principal, tool_scope
+from oauth_server.core.errors import InsufficientScopeError
+from oauth_server.core.services import Runtime, Services
+
+OFF = "OAuth is switched off on this server. Set ENABLE_MCP_OAUTH=true in its environment and start it again."
+
+
+class Answer(BaseModel):
+    """A typed tool result; members beyond the declared ones are the standard's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+def read_only(title: str, *, open_world: bool = False) -> ToolAnnotations:
+    """Annotations of a tool that changes nothing."""
+    return ToolAnnotations(
+        title=title, read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=open_world
+    )
+
+
+def caller() -> Principal:
+    """Who calls: what the gate found for this HTTP request, the operator on stdio, nobody when in doubt."""
+    try:
+        found = get_http_request().scope.get(SCOPE_KEY, NOBODY)
+    except RuntimeError:
+        # No HTTP request: a local pipe, or this very process. Never assume so while an HTTP transport serves.
+        return OPERATOR if get_context().transport in (None, "stdio") else NOBODY
+    return found if isinstance(found, Principal) else NOBODY
+
+
+def admit(runtime: Runtime, tool: str, arguments: Mapping[str, Any]) -> tuple[Services, Principal]:
+    """The services for a tool call that may go on; raises ToolError saying what is missing."""
+    services = runtime.services
+    if not services.deployment.settings.enabled:
+        raise ToolError(OFF)
+    principal = caller()
+    needed = tool_scope(services.deployment, tool, arguments)
+    try:
+        if needed is not None:
+            principal.require(needed)
+    except InsufficientScopeError as error:
+        raise ToolError(f"{error.description} Sign in again and grant it.") from None
+    return services, principal
+
+
+def reply(answer: BaseModel | Mapping[str, Any], text: str) -> ToolResult:
+    """A result with both faces: structured content for programs, text for people."""
+    structured = answer.model_dump(mode="json", exclude_unset=True) if isinstance(answer, BaseModel) else dict(answer)
+    return ToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
+
+
+def pretty(value: Any) -> str:
+    """Indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The output schema of an answer."""
+    return model.model_json_schema(mode="serialization")

@@ -1,0 +1,47 @@
+"""What lists show: everything the person's scope ceiling allows, whatever the token holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastmcp.resources.base import Resource
+from fastmcp.resources.template import ResourceTemplate
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool
+
+from oauth_server.core.access import RESOURCES, tool_scope, visible
+from oauth_server.core.services import Runtime
+from oauth_tools.common import caller
+
+
+class CeilingFilter(Middleware):
+    """Leaves out what the person could never be granted; anonymous callers and the operator see everything."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def _ceiling(self) -> frozenset[str] | None:
+        principal = caller()
+        if principal.local or not principal.subject:
+            return None
+        return await self._runtime.services.users.ceiling(principal.subject)
+
+    async def on_list_tools(
+        self, context: MiddlewareContext[Any], call_next: CallNext[Any, Sequence[Tool]]
+    ) -> Sequence[Tool]:
+        """Filter the tools."""
+        ceiling, deployment = await self._ceiling(), self._runtime.services.deployment
+        return [tool for tool in await call_next(context) if visible(tool_scope(deployment, tool.name, {}), ceiling)]
+
+    async def on_list_resources(
+        self, context: MiddlewareContext[Any], call_next: CallNext[Any, Sequence[Resource]]
+    ) -> Sequence[Resource]:
+        """Filter the resources."""
+        ceiling = await self._ceiling()
+        return [found for found in await call_next(context) if visible(RESOURCES.get(str(found.uri)), ceiling)]
+
+    async def on_list_resource_templates(
+        self, context: MiddlewareContext[Any], call_next: CallNext[Any, Sequence[ResourceTemplate]]
+    ) -> Sequence[ResourceTemplate]:
+        """Filter the resource templates."""
+        ceiling = await self._ceiling()
+        return [found for found in await call_next(context) if visible(RESOURCES.get(found.uri_template), ceiling)]

@@ -1,0 +1,47 @@
+"""MCP Docker Server with OAuth 2.1: `uv run server.py`, or `fastmcp run server.py`.
+
+`mcp` is built when it is first asked for; importing this file opens and reads nothing.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oauth_server.app.mcp_server import McpServer
+
+
+@cache
+def _server() -> McpServer:
+    from oauth_server.app.mcp_server import McpServer, one_line_errors  # noqa: PLC0415
+    from oauth_server.app.serving import configure_logging  # noqa: PLC0415
+    from oauth_server.core.settings import load  # noqa: PLC0415
+
+    with one_line_errors():
+        settings = load()
+    configure_logging(settings.log_level)
+    return McpServer(settings)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "mcp":
+        return _server()
+    raise AttributeError(name)
+
+
+def _serve(*, transport: str | None, host: str | None, port: int | None, workers: int | None) -> None:
+    from oauth_server.app.serve import serve  # noqa: PLC0415 - --help needs none of it
+
+    serve(transport=transport, host=host, port=port, workers=workers)
+
+
+def main() -> None:
+    """Run the command line."""
+    from oauth_server.commands.cli import command_line  # noqa: PLC0415
+
+    command_line(_serve)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""The tests of the auditor run on asyncio."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

@@ -1,0 +1,196 @@
+"""No check without a flaw it catches, no flaw that turns another check."""
+
+import httpx2
+import pytest
+from flawed_documents import TOKEN
+from flawed_server import FlawedServer
+
+from oauth_server.compliance import CHECKS, Report, SpecVersion, audit
+from oauth_server.compliance.model import VERSIONS
+from oauth_server.outbound import Outbound
+
+HTTPS = "https://mcp.example"
+LOOPBACK = "http://127.0.0.1:8000"
+PLAIN = "http://mcp.example"
+
+# Each switch, and the checks it turns besides the one it is named after.
+ALSO: dict[str, set[str]] = {
+    "prm-found": {"prm-at-inserted-path", "prm-at-root", "challenge-resolves"},
+    "prm-resource-matches": {"challenge-resolves"},
+    "challenge-scheme": {"bearer-invalid-token"},
+    "asm-issuer-exact": {"oidc-agrees"},
+    "asm-issuer-form": {"asm-second-opinion"},
+    "asm-endpoints-stated": {"asm-second-opinion"},
+    "asm-endpoints-secure": {"asm-second-opinion"},
+    "asm-grant-types": {"asm-refresh-consistent"},
+    "asm-auth-methods": {"asm-public-clients"},
+    "asm-client-identifiers": {"asm-client-metadata-docs"},
+    "oidc-issuer": {"oidc-agrees"},
+}
+# Switches that are not named after a check.
+OTHERS: dict[str, set[str]] = {
+    "prm-root-resource": {"prm-resource-matches"},
+    "prm-insecure-issuer": {"prm-authorization-servers"},
+    "prm-bearer-body": {"prm-bearer-methods"},
+    "prm-no-freshness": {"prm-cacheable"},
+    "challenge-unclosed": {
+        "challenge-syntax",
+        "challenge-resource-metadata",
+        "challenge-scope",
+        "bearer-invalid-token",
+    },
+    "asm-list-types": {"asm-types"},
+    "asm-implicit-response": {"asm-no-legacy-grants"},
+    "oidc-id-token-none": {"oidc-id-token-algorithms"},
+    "jwks-empty": {"jwks-readable"},
+    "jwks-no-kid": {"jwks-kid-unique"},
+    "jwks-no-use": {"jwks-parameters"},
+    "token-basic-status": {"token-basic-challenge"},
+}
+# What cannot be judged at each target, though nothing is wrong there.
+SKIPPED = {HTTPS: {"transport-host"}, LOOPBACK: {"transport-hsts"}}
+ELSEWHERE = {"transport-host": LOOPBACK}
+
+
+async def run(
+    flaw: str = "", base: str = HTTPS, spec_version: SpecVersion = "2026-07-28", target: str | None = None
+) -> Report:
+    outbound = Outbound(transport=FlawedServer(flaw, base).transport())
+    return await audit(
+        target or f"{base}/mcp", outbound=outbound, depth="active", access_token=TOKEN, spec_version=spec_version
+    )
+
+
+def ids(report: Report, *statuses: str) -> set[str]:
+    return {result.check.id for result in report.checks if result.status in statuses}
+
+
+def test_the_table_is_sound() -> None:
+    assert len(CHECKS) >= 45
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        assert check.levels, check.id
+        assert check.title, check.id
+        assert check.fix.endswith("."), check.id
+        assert all(source.url.startswith("https://") for source in check.sources), check.id
+
+
+@pytest.mark.parametrize("base", [HTTPS, LOOPBACK])
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_without_a_flaw_every_check_passes(base: str, version: SpecVersion) -> None:
+    report = await run(base=base, spec_version=version)
+    assert ids(report, "fail", "warn", "error") == set()
+    assert ids(report, "skip") == SKIPPED[base]
+    assert len(report.checks) > 45
+
+
+async def test_the_passive_depth_sends_no_token_and_asks_nothing_but_the_first_question() -> None:
+    server = FlawedServer()
+    report = await audit(f"{HTTPS}/mcp", outbound=Outbound(transport=server.transport()), access_token=TOKEN)
+    assert ids(report, "fail", "warn", "error") == set()
+    assert all(result.check.depth == "passive" for result in report.checks)
+    assert not any("authorization" in headers for _, _, headers in server.requests)
+    assert {url for method, url, _ in server.requests if method != "GET"} == {f"{HTTPS}/mcp"}
+    assert len(server.requests) == len({(m, u, tuple(sorted(h.items()))) for m, u, h in server.requests})
+
+
+@pytest.mark.parametrize("check", [check.id for check in CHECKS if check.id != "transport-https"])
+async def test_each_switch_turns_its_check(check: str) -> None:
+    report = await run(check, ELSEWHERE.get(check, HTTPS))
+    assert ids(report, "fail", "warn", "error") == {check} | ALSO.get(check, set())
+    assert ids(report, "error") == set()
+
+
+@pytest.mark.parametrize(("switch", "expected"), OTHERS.items())
+async def test_each_other_switch_turns_what_is_named(switch: str, expected: set[str]) -> None:
+    assert ids(await run(switch), "fail", "warn", "error") == expected
+
+
+async def test_plain_http_is_found_everywhere() -> None:
+    assert ids(await run(base=PLAIN), "fail", "warn", "error") == {
+        "transport-https",
+        "prm-resource-form",
+        "prm-authorization-servers",
+        "challenge-resource-metadata",
+        "asm-issuer-form",
+        "asm-endpoints-secure",
+        "asm-second-opinion",
+    }
+
+
+async def test_a_level_decides_between_fail_and_warn() -> None:
+    for version, status in (("2025-06-18", "fail"), ("2026-07-28", "warn")):
+        report = await run("challenge-resource-metadata", spec_version=version)  # type: ignore[arg-type]
+        assert ids(report, status) == {"challenge-resource-metadata"}
+
+
+@pytest.mark.parametrize(
+    ("switch", "version", "found"),
+    [
+        ("only-openid", "2025-06-18", {"asm-found"}),
+        ("only-openid", "2025-11-25", set()),
+        ("only-oauth", "2026-07-28", set()),
+    ],
+)
+async def test_discovery_is_judged_by_its_version(switch: str, version: SpecVersion, found: set[str]) -> None:
+    report = await run(switch, spec_version=version)
+    assert ids(report, "fail") == found
+    assert ids(report, "error") == set()
+
+
+@pytest.mark.parametrize(
+    ("switch", "skipped"),
+    [
+        ("register-closed", {"register-javascript", "register-http", "register-fragment", "register-no-redirect"}),
+        ("client-first", {"token-unsupported-grant", "token-missing-grant", "token-duplicate"}),
+        ("login-first", {"authorize-unknown-client", "authorize-unknown-status", "authorize-missing-client"}),
+        ("open", {"challenge-status", "challenge-scheme", "bearer-garbage", "bearer-query"}),
+    ],
+)
+async def test_what_cannot_be_judged_is_skipped_with_a_reason(switch: str, skipped: set[str]) -> None:
+    report = await run(switch)
+    assert ids(report, "fail", "error") == set()
+    assert skipped <= ids(report, "skip")
+    assert all(len(result.summary) > 10 for result in report.checks if result.status == "skip")
+
+
+async def test_an_origin_is_a_target_too() -> None:
+    report = await run(target=HTTPS)
+    assert ids(report, "fail", "warn", "error") == set()
+    assert report.target == HTTPS
+
+
+async def test_an_origin_without_an_endpoint_is_judged_as_an_authorization_server() -> None:
+    report = await run("prm-found", target=HTTPS)
+    assert "asm-found" in ids(report, "pass")
+
+
+async def test_an_issuer_with_a_path_is_looked_for_in_the_order_of_the_specification() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        if "protected-resource" in request.url.path:
+            return httpx2.Response(200, json={"resource": f"{HTTPS}/mcp", "authorization_servers": [f"{HTTPS}/tenant"]})
+        if request.url.path == "/tenant/.well-known/openid-configuration":
+            return httpx2.Response(200, json={"issuer": f"{HTTPS}/tenant"})
+        return httpx2.Response(404)
+
+    report = await audit(f"{HTTPS}/mcp", outbound=Outbound(transport=httpx2.MockTransport(answer)))
+    assert {"asm-found", "asm-issuer-exact", "oidc-issuer"} <= ids(report, "pass")
+    order = [
+        f"{HTTPS}/.well-known/oauth-authorization-server/tenant",
+        f"{HTTPS}/.well-known/openid-configuration/tenant",
+        f"{HTTPS}/tenant/.well-known/openid-configuration",
+    ]
+    assert list(dict.fromkeys(url for url in asked if url in order)) == order
+
+
+async def test_what_was_registered_by_a_careless_server_is_deleted() -> None:
+    server = FlawedServer("register-javascript")
+    report = await audit(f"{HTTPS}/mcp", outbound=Outbound(transport=server.transport()), depth="active")
+    (result,) = (result for result in report.checks if result.check.id == "register-javascript")
+    assert (result.status, server.deleted) == ("fail", 1)
+    assert "deleting it was answered 204" in result.summary
+    assert "hunter2" not in str(report.as_dict())
+    assert "r" * 20 not in str(report.as_dict())
