@@ -1,11 +1,12 @@
 """Opening the services of one process: store, keys, owner, pre-registered client."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import anyio
 import anyio.to_thread
 
 from oauth_server.core.clients import Clients
@@ -79,9 +80,13 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(revoked.poll)
+        # A plain task, no task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
+        polling = asyncio.create_task(revoked.poll())
+        try:
             yield Opened(services, password)
-            tasks.cancel_scope.cancel()
+        finally:
+            polling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await polling
     finally:
         await anyio.to_thread.run_sync(store.close)

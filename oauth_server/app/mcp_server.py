@@ -1,7 +1,8 @@
 """The FastMCP server with its own HTTP app, started by server.py or by `fastmcp run`."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from oauth_server.app.banner import banner, owner_line
 from oauth_server.app.compose import Opened, open_services
 from oauth_server.app.face import http_face
 from oauth_server.app.inspection import inspector
+from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment, deploy
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.services import Runtime
@@ -34,12 +36,14 @@ Transport = Literal["http", "streamable-http", "sse"]
 class McpServer(FastMCP[None]):
     """The product. Creating it reads nothing but the settings it is given; the lifespan opens the store."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.settings = settings
+        self._clock = clock
         self.runtime = Runtime()
         self._deployment: Deployment | None = None
         self._opened: Opened | None = None
         self._face: StarletteWithLifespan | None = None
+        self._uvicorn: serving.Server | None = None
         # Set in worker processes, whose banner the parent shows.
         self.announces_owner = False
         super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
@@ -52,7 +56,7 @@ class McpServer(FastMCP[None]):
                 return self._deployment
             return deploy(self.settings, self.settings.host, self.settings.port, recorded)
 
-        async with open_services(self.settings, resolve, serves_http=self._deployment is not None) as opened:
+        async with open_services(self.settings, resolve, serves_http=self._deployment is not None, clock=self._clock) as opened:
             self._opened = opened
             self.runtime.start(opened.services)
             if self.announces_owner:
@@ -121,9 +125,13 @@ class McpServer(FastMCP[None]):
         middleware: list[Middleware] | None = None,
         json_response: bool | None = None,
         sockets: list[serving.Socket] | None = None,
+        started: Callable[[], None] | None = None,
         **unused: Any,
     ) -> None:
-        """Serve HTTP until SIGTERM or SIGINT; an operator's mistake ends the process with one line and status 2."""
+        """Serve HTTP until SIGTERM, SIGINT or `stop`; an operator's mistake ends it with one line and status 2.
+
+        `started` is called, instead of showing the banner, once requests are answered.
+        """
         del unused, show_banner  # the short banner is part of starting; FastMCP's own is not shown
         with one_line_errors():
             host, port = host or self.settings.host, self.settings.port if port is None else port
@@ -132,7 +140,13 @@ class McpServer(FastMCP[None]):
             app = self.http_app(path, middleware, json_response, transport=transport)
             config = serving.uvicorn_config(app, self.settings, log_level, uvicorn_config)
             async with self._lifespan_manager():
-                await serving.Server(config, self._greet).serve(sockets=bound)
+                self._uvicorn = serving.Server(config, started or self._greet)
+                await self._uvicorn.serve(sockets=bound)
+
+    def stop(self) -> None:
+        """Let a running HTTP server drain and end."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
 
     async def run_stdio_async(
         self, show_banner: bool = True, log_level: str | None = None, stateless: bool = False

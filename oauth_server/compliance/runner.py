@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 
 from oauth_server.compliance import urls
-from oauth_server.compliance.inert import inert
+from oauth_server.compliance.inert import READ, inert
 from oauth_server.compliance.model import Check, Depth, Evidence, Missing, Result, Shown, SpecVersion, Verdict
 from oauth_server.compliance.report import Report
 from oauth_server.compliance.survey import Survey
@@ -51,7 +51,7 @@ async def audit(
         async with anyio.create_task_group() as tasks:
             for check in checks:
                 tasks.start_soon(settle, check)
-    late = f"The run's {seconds:g} seconds were over before this was judged"
+    late = f"the run's {seconds:g} seconds were over before this was judged"
     found = tuple(results.get(check.id) or Result(check, "error", late) for check in checks)
     return Report(inert(target, LINE), spec_version, depth, started, found)
 
@@ -66,7 +66,7 @@ async def run_check(check: Check, survey: Survey) -> Result:
     except OutboundError as error:
         return Result(check, "error", _sentence(error.reason, secrets))
     except Exception as error:  # noqa: BLE001 - a hostile answer may upset one check, never the run
-        return Result(check, "error", _sentence(f"The check itself failed: {type(error).__name__}: {error}", secrets))
+        return Result(check, "error", _sentence(f"the check itself failed: {type(error).__name__}: {error}", secrets))
     unmet: Final = "fail" if check.levels[survey.version] == "MUST" else "warn"
     evidence = tuple(_evidence(shown, secrets) for shown in _distinct(verdict))
     return Result(check, "pass" if verdict.met else unmet, _sentence(verdict.summary, secrets), evidence)
@@ -77,13 +77,13 @@ def _distinct(verdict: Verdict) -> Sequence[Shown]:
 
 
 def _sentence(text: str, secrets: Sequence[str]) -> str:
-    """Make a summary fit to print: capitalised, one line, without secrets."""
-    return inert(text[:1].upper() + text[1:], SUMMARY, secrets)
+    """Make a summary fit to print: one line, without secrets."""
+    return inert(text, SUMMARY, secrets)
 
 
 def _evidence(shown: Shown, secrets: Sequence[str]) -> Evidence:
     exchange, seen = shown
-    body = exchange.answer.body[: 4 * EXCERPT * 4].decode(errors="replace")
+    body = exchange.answer.body[:READ].decode(errors="replace")
     return Evidence(
         inert(exchange.request, LINE, secrets),
         exchange.answer.status,

@@ -127,7 +127,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _check("cors-preflight",              RS, CORS,      "aaaa", "active",  cors.preflight),
     _check("transport-https",             RS, TRANSPORT, "MMMM", "passive", transport.https),
     _check("transport-hsts",              RS, TRANSPORT, "aaaa", "passive", transport.strict_transport),
-    _check("transport-host",              RS, TRANSPORT, "SSSS", "passive", transport.host),
+    _check("transport-host",              RS, TRANSPORT, "aaaa", "passive", transport.host),
     _check("transport-origin",            RS, TRANSPORT, "MMMM", "active",  transport.origin),
     _check("transport-get",               RS, TRANSPORT, "SSSS", "active",  transport.get),
     _check("transport-unknown-path",      RS, TRANSPORT, "SSSS", "passive", transport.unknown_well_known),

@@ -50,8 +50,12 @@ async def host(survey: Survey) -> Verdict:
     """DNS rebinding: a page of evil.example reaches a local server under its own name."""
     endpoint = await survey.endpoint()
     if not urls.is_loopback(endpoint):
-        raise Missing("only a server on this machine can be reached by DNS rebinding without a proxy in between")
-    exchange = await survey.fetch("GET", urls.origin(endpoint) + urls.PRM, {"Host": EVIL})
+        raise Missing("behind a proxy or a CDN, Host is what requests are routed by")
+    document = await survey.protected_resource()
+    if urls.origin(document.url) != urls.origin(endpoint):
+        raise Missing("the metadata is on another server")
+    # The same request is answered 200 under the right name, so a refusal is due to Host alone.
+    exchange = await survey.fetch("GET", document.url, {"Accept": "application/json", "Host": EVIL})
     status = exchange.answer.status
     problem = "" if status in range(400, 500) else f"Host: {EVIL} is answered {status}"
     return judge(problem, f"Host: {EVIL} is answered {status}", exchange)

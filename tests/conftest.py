@@ -1,0 +1,70 @@
+"""Fixtures: a running server, its owner's browser, a client of it; `make_server` for other environments."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import Browser
+from tests.support.clock import ManualClock
+from tests.support.oauth import OAuthClient
+from tests.support.server import Running, make_template, running
+
+MakeServer = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as a first start leaves it."""
+    return await make_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def make_server(template: Path, tmp_path: Path, clock: ManualClock) -> MakeServer:
+    """Start a server with an environment of its own: `async with make_server(NAME="value") as server`."""
+
+    def make(**env: str) -> AbstractAsyncContextManager[Running]:
+        return running(template, tmp_path, env, clock)
+
+    return make
+
+
+@pytest.fixture
+async def server(make_server: MakeServer) -> AsyncIterator[Running]:
+    """A server with the default settings."""
+    async with make_server() as found:
+        yield found
+
+
+@pytest.fixture
+async def closing() -> AsyncIterator[AsyncExitStack]:
+    """Closes at the end what a test opens on the way."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def browser(server: Running) -> AsyncIterator[Browser]:
+    """The owner's browser, not signed in yet."""
+    found = Browser(server.url)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def client(server: Running) -> AsyncIterator[OAuthClient]:
+    """The pre-registered public client."""
+    found = OAuthClient(server)
+    yield found
+    await found.close()
