@@ -120,4 +120,6 @@ def _text(answer: Configuration) -> str:
 
 
 def _value(value: Any) -> str:
+    if value is None or value == []:
+        return "not set"
     return " ".join(value) if isinstance(value, list) else str(value)

@@ -45,7 +45,7 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
         ),
         output_schema=schema(ClientInformation),
     )
-    async def register_client(
+    async def register_client(  # noqa: PLR0917 - RFC 7591 has these members
         redirect_uris: Annotated[
             list[str],
             Field(description="Where the browser returns to: https, or http on localhost, 127.0.0.1 or [::1]."),

@@ -32,7 +32,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def make_server(template: Path, tmp_path: Path, clock: ManualClock) -> MakeServer:
-    """Start a server with an environment of its own: `async with make_server(NAME="value") as server`."""
+    """Servers with an environment of their own, as in `async with make_server(NAME="value") as server`."""
 
     def make(**env: str) -> AbstractAsyncContextManager[Running]:
         return running(template, tmp_path, env, clock)

@@ -1,4 +1,4 @@
-"""Documents served as bytes that were built once, with an ETag and a time to keep them (RFC 9110 sections 8.8 and 13)."""
+"""Documents served as bytes built once, with an ETag and a time to keep them (RFC 9110 sections 8.8 and 13)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Protected Resource Metadata: at the root, at /mcp and at the path of each name of the resource (RFC 9728 section 3.1)."""
+"""Protected Resource Metadata: at the root, at /mcp and at the path of each name (RFC 9728 section 3.1)."""
 
 from urllib.parse import urlsplit
 

@@ -80,7 +80,7 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        # A plain task, no task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
+        # No task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
         polling = asyncio.create_task(revoked.poll())
         try:
             yield Opened(services, password)

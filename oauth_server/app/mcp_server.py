@@ -56,7 +56,9 @@ class McpServer(FastMCP[None]):
                 return self._deployment
             return deploy(self.settings, self.settings.host, self.settings.port, recorded)
 
-        async with open_services(self.settings, resolve, serves_http=self._deployment is not None, clock=self._clock) as opened:
+        async with open_services(
+            self.settings, resolve, serves_http=self._deployment is not None, clock=self._clock
+        ) as opened:
             self._opened = opened
             self.runtime.start(opened.services)
             if self.announces_owner:

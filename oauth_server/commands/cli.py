@@ -8,7 +8,8 @@ from cyclopts import App, Parameter
 class Serve(Protocol):
     """Runs the server; None means: from the environment."""
 
-    def __call__(self, *, transport: str | None, host: str | None, port: int | None, workers: int | None) -> None: ...
+    def __call__(self, *, transport: str | None, host: str | None, port: int | None, workers: int | None) -> None:
+        """Serve until stopped."""
 
 
 def command_line(serve: Serve) -> App:

@@ -6,7 +6,7 @@ from oauth_server.compliance import urls
 from oauth_server.compliance.model import Verdict, judge, rule
 from oauth_server.compliance.protected_resource import member
 from oauth_server.compliance.sources import discovery, oauth, rfc, security
-from oauth_server.compliance.survey import Survey
+from oauth_server.compliance.survey import Survey, reason
 
 REQUIRED = ("authorization_endpoint", "token_endpoint")
 ENDPOINTS = (
@@ -31,9 +31,8 @@ async def found(survey: Survey) -> Verdict:
     issuer = await survey.issuer()
     places = urls.metadata_urls(issuer) if survey.since("2025-11-25") else urls.metadata_urls(issuer)[:1]
     documents = [await survey.document(place) for place in places]
-    problem = "; ".join(f"{document.url}: {document.problem}" for document in documents)
     shown = [document.exchange for document in documents if document.exchange]
-    return judge(problem if all(d.problem for d in documents) else "", "The metadata was found", *shown)
+    return judge(reason(documents), "The metadata was found", *shown)
 
 
 @rule(

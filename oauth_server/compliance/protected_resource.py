@@ -3,7 +3,7 @@
 from oauth_server.compliance import urls
 from oauth_server.compliance.model import Missing, Shown, Verdict, judge, rule
 from oauth_server.compliance.sources import discovery, mcp, rfc
-from oauth_server.compliance.survey import Document, Survey
+from oauth_server.compliance.survey import Document, Survey, reason
 
 
 def strings(value: object) -> list[str]:
@@ -34,9 +34,8 @@ async def _readable(survey: Survey) -> list[Document]:
 async def found(survey: Survey) -> Verdict:
     """Ask at every place where a client looks."""
     documents = (await survey.protected_resources()).values()
-    problem = "; ".join(f"{document.url}: {document.problem}" for document in documents)
     shown = [document.exchange for document in documents if document.exchange]
-    return judge(problem if all(d.problem for d in documents) else "", "The metadata was found", *shown)
+    return judge(reason(documents), "The metadata was found", *shown)
 
 
 async def _at(survey: Survey, place: str) -> Verdict:

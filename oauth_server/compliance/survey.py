@@ -1,7 +1,7 @@
 """All that is known of the server so far: every answer is fetched once, and shared by the checks that need it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urldefrag, urlencode
@@ -38,6 +38,15 @@ class Document:
         if self.exchange is None:
             raise Missing(f"{self.url}: {self.problem}")
         return self.exchange
+
+
+def reason(documents: Iterable[Document]) -> str:
+    """Say why none of these places has a document, empty when one has; OutboundError when none answered at all."""
+    tried = list(documents)
+    problem = "; ".join(f"{document.url}: {document.problem}" for document in tried)
+    if not any(document.exchange for document in tried):
+        raise OutboundError(problem)
+    return problem if all(document.problem for document in tried) else ""
 
 
 @dataclass(slots=True)

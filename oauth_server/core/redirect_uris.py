@@ -81,7 +81,7 @@ def _malformed(uri: str) -> str | None:
     return None
 
 
-def _unacceptable(uri: str) -> str | None:
+def _unacceptable(uri: str) -> str | None:  # noqa: PLR0911 - one line per rule
     try:
         parts = urlsplit(uri)
         host, _port = parts.hostname, parts.port

@@ -191,6 +191,7 @@ class Endpoint:
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         request = Request(scope, receive)
         try:
             response = await self._respond(request)

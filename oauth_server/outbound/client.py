@@ -115,8 +115,8 @@ class Outbound:
         started = time.perf_counter()
         try:
             with anyio.fail_after(self._limits.seconds):
-                async with self._open(method, target, fields, content) as response:
-                    body, truncated = await self._body(response)
+                async with self._open(method, target, fields, content) as (response, stream):
+                    body, truncated = await self._body(response, stream)
         except TimeoutError:
             raise OutboundError(f"no complete answer within {self._limits.seconds:g} seconds") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, zlib.error) as error:
@@ -127,7 +127,7 @@ class Outbound:
     @asynccontextmanager
     async def _open(
         self, method: str, target: httpx2.URL, fields: httpx2.Headers, content: bytes | str | None
-    ) -> AsyncIterator[httpx2.Response]:
+    ) -> AsyncIterator[tuple[httpx2.Response, httpx2.AsyncByteStream]]:
         """Send the request and hold its connection open for as long as the body is read."""
         async with AsyncExitStack() as opened:
             if self._transport is not None:
@@ -135,8 +135,10 @@ class Outbound:
                 response = await self._transport.handle_async_request(request)
             else:
                 response = await self._connect(method, target, fields, content, opened)
+            if not isinstance(response.stream, httpx2.AsyncByteStream):
+                raise OutboundError("the answer cannot be streamed")
             opened.push_async_callback(response.aclose)
-            yield response
+            yield response, response.stream
 
     async def _connect(
         self,
@@ -181,16 +183,14 @@ class Outbound:
             raise OutboundError(f"{str(target)!r} is not https")
         return found
 
-    async def _body(self, response: httpx2.Response) -> tuple[bytes, bool]:
+    async def _body(self, response: httpx2.Response, stream: httpx2.AsyncByteStream) -> tuple[bytes, bool]:
         """Read at most the limit of decoded bytes; the rest is never read, nor inflated."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in _ENCODINGS | {"identity", ""}:
             raise OutboundError(f"the answer is encoded as {encoding[:40]!r}, although identity was asked for")
         inflate = zlib.decompressobj(zlib.MAX_WBITS | 32) if encoding in _ENCODINGS else None
         body = bytearray()
-        if not isinstance(response.stream, httpx2.AsyncByteStream):
-            raise OutboundError("the answer cannot be streamed")
-        async for chunk in response.stream:
+        async for chunk in stream:
             room = self._limits.body - len(body) + 1
             body += inflate.decompress(chunk, room) if inflate else chunk[:room]
             if len(body) > self._limits.body:

@@ -1,4 +1,4 @@
-"""The one writer thread of a process on SQLite: it runs whatever waits in one transaction and answers after the commit."""
+"""The one writer thread of a process on SQLite: it runs what waits in one transaction, and answers after the commit."""
 
 import asyncio
 import queue

@@ -36,7 +36,7 @@ def add(connection: Connection, client: Client) -> None:
 
 
 def configure(connection: Connection, client: Client, now: float, until: float) -> None:
-    """Make the operator's pre-registered client what the configuration says; one configured before and no more leaves."""
+    """Make the pre-registered client what the configuration says; one that was configured before it leaves."""
     before = connection.execute(
         _SELECT.where(clients.c.source == "configured", clients.c.client_id != client.client_id)
     ).mappings()

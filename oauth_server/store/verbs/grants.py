@@ -49,7 +49,7 @@ def add_code_and_consent(
     add_code(connection, code)
 
 
-def redeem_code(
+def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their order, in one place
     connection: Connection,
     *,
     code_hash: bytes,
@@ -124,7 +124,7 @@ def _add_refresh(connection: Connection, grant_id: str, refresh: NewRefresh, now
     )
 
 
-def rotate_refresh(
+def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their order, in one place
     connection: Connection,
     *,
     token_hash: bytes,
