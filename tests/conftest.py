@@ -5,13 +5,32 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests.support import requirements
 from tests.support.browser import Browser
 from tests.support.clock import ManualClock
 from tests.support.oauth import OAuthClient
 from tests.support.server import Running, make_template, running
 
+# A machine that runs several things at once makes single examples slow; `max_examples` bounds the whole.
+settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
+settings.load_profile("ci")
+
 MakeServer = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-requirements", action="store_true", help="write docs/requirements.md from the marks")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse marks that name no requirement; write the page when asked."""
+    unknown = requirements.marks(session.items).keys() - requirements.known().keys()
+    if unknown:
+        raise pytest.UsageError(f"tests are marked with unknown requirements: {', '.join(sorted(unknown))}")
+    if session.config.getoption("--write-requirements"):
+        requirements.PAGE.write_text(requirements.render(session.items), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +51,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def make_server(template: Path, tmp_path: Path, clock: ManualClock) -> MakeServer:
-    """Servers with an environment of their own, as in `async with make_server(NAME="value") as server`."""
+    """Makes a server with an environment of its own (`async with`)."""
 
     def make(**env: str) -> AbstractAsyncContextManager[Running]:
         return running(template, tmp_path, env, clock)

@@ -45,13 +45,16 @@ class RevocationFilter:
 
     async def poll(self) -> None:
         """Refresh twice a second, for ever; an unreachable store is waited for."""
-        ticks = 0
+        ticks, reachable = 0, True
         while True:
             await anyio.sleep(POLL_SECONDS)
             try:
                 await self.refresh()
+                reachable = True
             except StoreUnavailableError as error:
-                logger.warning("the revocations cannot be read: %s", error)
+                if reachable:  # said once, not twice a second
+                    logger.warning("the revocations cannot be read: %s", error)
+                reachable = False
             ticks += 1
             if ticks % 120 == 0:
                 self._forget_expired()

@@ -24,6 +24,9 @@ MIN_PASSWORD: Final = 12  # characters
 MAX_PASSWORD: Final = 1024  # bytes; longer input is refused before it is hashed
 MAX_USERNAME: Final = 128
 _HASHERS: Final = 2  # at once, so that logins cannot take all memory and cores
+# The hash of a random password nobody knows, verified against for an unknown user, so that both answers take the
+# same time; its parameters are those of `_hasher`.
+_NOBODY: Final = "$argon2id$v=19$m=19456,t=2,p=1$ojWwuRGm3S9Gnmi/ilMBIg$33FN6JEG0O7TRXlCh6C6d386mR+Qgl/9EwDjd8Od+94"
 
 
 class PasswordError(Exception):
@@ -60,8 +63,6 @@ class Users:
         self._clock = clock
         self._hasher = _hasher()
         self._limiter = anyio.CapacityLimiter(_HASHERS)
-        # Verified against when the user is unknown, so that both answers take the same time.
-        self._dummy = self._hasher.hash(random_token())
         self._ceilings: dict[str, frozenset[str]] = {}
         revoked.on_change(self._ceilings.clear)
 
@@ -89,7 +90,7 @@ class Users:
         user = None
         if "\x00" not in name and name.isprintable() and len(name) <= MAX_USERNAME:
             user = await self._store.read(users.by_username, name)
-        stored = user.password_hash if user is not None and normal is not None else self._dummy
+        stored = user.password_hash if user is not None and normal is not None else _NOBODY
         matches = await self._matches(stored, normal or "")
         signed_in = user if matches and user is not None and not user.disabled else None
         if signed_in is None:

