@@ -23,10 +23,10 @@ def secret_hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _basic(header: str) -> tuple[str, str]:
+def _basic(credentials: str) -> tuple[str, str]:
     """(client_id, secret) of a Basic header, both form-decoded (RFC 6749 section 2.3.1)."""
     try:
-        text = b64decode(header[6:].strip(), validate=True).decode("utf-8")
+        text = b64decode(credentials.strip(), validate=True).decode("utf-8")
     except ValueError:
         raise InvalidClientError("The Basic credentials cannot be decoded.", basic=True) from None
     client_id, colon, secret = text.partition(":")
@@ -52,14 +52,16 @@ class Clients:
         `form` has the body's parameters without empty ones.
         """
         client_id, secret = form.get("client_id"), form.get("client_secret")
-        basic = authorization is not None and authorization[:6].lower() == "basic "
+        # "Basic" without anything is an attempt to authenticate too, and must fail as one.
+        scheme, *credentials = (authorization or "").split(maxsplit=1) or [""]
+        basic = scheme.lower() == "basic"
         method = "none" if secret is None else "client_secret_post"
         if "client_assertion" in form or "client_assertion_type" in form:
             raise InvalidClientError("Client assertions are not supported.", basic=basic)
         if basic:
             if secret is not None:
                 raise InvalidRequestError("Two client authentication methods were used at once.")
-            named, secret = _basic(authorization or "")
+            named, secret = _basic("".join(credentials))
             if client_id not in (None, named):
                 raise InvalidRequestError("client_id differs from the one in the Basic credentials.")
             client_id, method = named, "client_secret_basic"

@@ -111,18 +111,19 @@ class _Recorded(OAuthClientProvider):
                     return
 
 
-class _SdkAuth(_Recorded):
-    def __init__(self, url: str, person: Person, keychain: Keychain) -> None:
-        self.exchanges = []
-        metadata = OAuthClientMetadata(client_name="SDK client", redirect_uris=[AnyUrl(CALLBACK)])
-        super().__init__(url, metadata, keychain, person.open, person.callback)
+def sdk_auth(url: str, person: Person, keychain: Keychain) -> _Recorded:
+    """The SDK's provider for the protected resource at this URL."""
+    metadata = OAuthClientMetadata(client_name="SDK client", redirect_uris=[AnyUrl(CALLBACK)])
+    auth = _Recorded(url, metadata, keychain, person.open, person.callback)
+    auth.exchanges = []
+    return auth
 
 
 class _FastMcpAuth(_Recorded, OAuth):
-    def __init__(self, person: Person, keychain: Keychain) -> None:
+    def __init__(self, person: Person, keychain: Keychain, client_id: str | None) -> None:
         self.exchanges = []
         self._person = person
-        OAuth.__init__(self, token_storage=keychain.store)
+        OAuth.__init__(self, token_storage=keychain.store, client_id=client_id)
 
     async def redirect_handler(self, authorization_url: str) -> None:
         await self._person.open(authorization_url)
@@ -189,16 +190,21 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    kind: Kind, era: Era, url: str, person: Person, keychain: Keychain | None = None
+    kind: Kind, era: Era, url: str, person: Person, keychain: Keychain | None = None, *, client_id: str | None = None
 ) -> AsyncIterator[Connection]:
-    """Connect a client of this kind in this protocol era; the person does what the client asks for."""
+    """Connect a client of this kind in this protocol era; the person does what the client asks for.
+
+    A `client_id` is one that the client was given beforehand.
+    """
     keychain = keychain or Keychain()
     if kind == "fastmcp":
-        auth: _Recorded = _FastMcpAuth(person, keychain)
+        auth: _Recorded = _FastMcpAuth(person, keychain, client_id)
         async with fastmcp.Client(url, auth=auth, mode=era) as client:
             yield Connection(client, auth, kind)
         return
-    auth = _SdkAuth(url, person, keychain)
+    if client_id is not None:
+        keychain.client = OAuthClientInformationFull(client_id=client_id, redirect_uris=[AnyUrl(CALLBACK)])
+    auth = sdk_auth(url, person, keychain)
     async with (
         httpx2.AsyncClient(auth=auth) as http,
         mcp.Client(streamable_http_client(url, http_client=http), mode=era) as sdk_client,
