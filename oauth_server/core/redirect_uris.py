@@ -20,7 +20,8 @@ KNOWN_PRIVATE_USE = (
 )
 
 # RFC 8252 section 7.3: the port of a loopback redirect is chosen when the client starts.
-_LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?((?:[/?].*)?)", re.ASCII)
+_PORT = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]"
+_LOOPBACK = re.compile(rf"http://(localhost|127\.0\.0\.1|\[::1\])(?::(?:{_PORT}))?((?:[/?].*)?)", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7E]+")
 _DOT_SEGMENT = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|$)", re.IGNORECASE)
 

@@ -32,7 +32,7 @@ class Store:
         self.location = self._write_engine.url.render_as_string(hide_password=True)
         try:
             migrate(self._write_engine)
-        except OperationalError as error:
+        except DBAPIError as error:
             raise StoreError(f"the database cannot be reached or used: {_first_line(error)}") from error
         self._writer = Writer(self._write_engine) if self.engine_name == "sqlite" else None
         self._limiter = anyio.CapacityLimiter(POOL_SIZE)

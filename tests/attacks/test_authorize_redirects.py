@@ -1,13 +1,13 @@
 """The browser is sent only where a registered client asked for, whatever else is wrong with the request."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
-from tests.support.authorize import answered, redirected_error, refused, state_of
+from tests.support.authorize import answered, redirected_error, refused, registered, state_of
 from tests.support.browser import Browser
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
 from tests.support.server import Running, running
@@ -24,16 +24,20 @@ async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> As
 
 
 @pytest.fixture(scope="module")
-async def web(server: Running) -> OAuthClient:
+async def web(server: Running) -> AsyncIterator[OAuthClient]:
     """A client on the web with one redirect URI."""
-    return await OAuthClient.register(server, redirect_uris=[WEB])
+    found = await OAuthClient.register(server, redirect_uris=[WEB])
+    yield found
+    await found.close()
 
 
 @pytest.fixture(scope="module")
-async def native(server: Running) -> OAuthClient:
+async def native(server: Running) -> AsyncIterator[OAuthClient]:
     """A client on the user's computer, with one redirect URI for each loopback name."""
     uris = [LOOPBACK, "http://[::1]/cb", "http://localhost/cb?tenant=1"]
-    return await OAuthClient.register(server, redirect_uris=uris)
+    found = await OAuthClient.register(server, redirect_uris=uris)
+    yield found
+    await found.close()
 
 
 async def asked(client: OAuthClient, **params: str | list[str] | None) -> httpx2.Response:
@@ -263,8 +267,9 @@ async def test_second_redirect_uri_is_never_the_one_used(client: OAuthClient) ->
 
 
 @pytest.mark.requirement("regression-2", "AS-33", "AS-34")
-async def test_registered_client_gets_no_code_without_login_and_consent(server: Running, browser: Browser) -> None:
-    web = await OAuthClient.register(server, redirect_uris=[WEB])
+async def test_registered_client_gets_no_code_without_login_and_consent(
+    server: Running, browser: Browser, web: OAuthClient
+) -> None:
     before = await state_of(server)
     page = await browser.http.get(web.url(Pkce.new()))
     assert page.status_code == 200
@@ -279,9 +284,8 @@ async def test_registered_client_gets_no_code_without_login_and_consent(server: 
 
 
 @pytest.mark.requirement("AS-32", "regression-2")
-async def test_answer_keeps_the_query_of_the_redirect_uri(server: Running) -> None:
-    own: dict[str, Any] = {"redirect_uris": [f"{WEB}?tenant=a%26b"]}
-    client = await OAuthClient.register(server, **own)
+async def test_answer_keeps_the_query_of_the_redirect_uri(server: Running, closing: AsyncExitStack) -> None:
+    client = await registered(closing, server, redirect_uris=[f"{WEB}?tenant=a%26b"])
     reply = await asked(client, prompt="none")
     client.redirect_uri = WEB
     assert answered(reply, client)["tenant"] == "a&b"

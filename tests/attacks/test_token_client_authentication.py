@@ -149,36 +149,37 @@ async def test_two_methods_at_once_are_refused_even_when_both_are_right(
 
 
 @pytest.mark.parametrize(
-    "header",
+    ("header", "names_a_client"),
     [
-        "Basic",
-        "Basic !!!",
-        "Basic " + b64encode(b"no colon").decode(),
-        "Basic " + b64encode(b"\xff\xfe:\xff").decode(),
-        "Basic " + b64encode(b"\x00:\x00").decode(),
-        "Basic " + b64encode(b"%00:%00").decode(),
-        "Basic " + b64encode(b"%ff%fe:%").decode(),
-        "Basic " + b64encode(b":").decode(),
-        "basic " + b64encode(b"unknown:secret").decode(),
-        "BASIC\t" + b64encode(b"unknown:secret").decode(),
-        "Basic a" + "A" * 9000,
+        ("Basic", False),
+        ("Basic !!!", False),
+        ("Basic " + b64encode(b"no colon").decode(), False),
+        ("Basic " + b64encode(b"\xff\xfe:\xff").decode(), False),
+        ("Basic a" + "A" * 9000, False),
+        ("Basic " + b64encode(b"\x00:\x00").decode(), True),
+        ("Basic " + b64encode(b"%00:%00").decode(), True),
+        ("Basic " + b64encode(b"%ff%fe:%").decode(), True),
+        ("Basic " + b64encode(b":").decode(), True),
+        ("basic " + b64encode(b"unknown:secret").decode(), True),
+        ("BASIC\t" + b64encode(b"unknown:secret").decode(), True),
     ],
 )
 @pytest.mark.requirement("attack-39", "attack-36")
 async def test_malformed_basic_credentials_are_an_invalid_client(
-    server: Running, browser: Browser, client: OAuthClient, header: str
+    server: Running, browser: Browser, client: OAuthClient, header: str, names_a_client: bool
 ) -> None:
     pkce = Pkce.new()
     form = code_form(client, await client.code(browser, pkce), pkce)
     before = rows(server)
+    headers = {"Authorization": header}
+    assert_error(await client.http.post("/oauth/token", data=form, headers=headers), 401, "invalid_client", basic=True)
     # A client that tries the header and fails is not let in by its name in the body (RFC 6749 section 5.2).
-    for body in (form, {**form, "client_id": client.client_id}):
-        reply = await client.http.post("/oauth/token", data=body, headers={"Authorization": header})
-        if reply.status_code != 400:  # 400: the header names another client than the body
-            assert_error(reply, 401, "invalid_client", basic=True)
-        else:
-            assert body is not form
-            assert_error(reply, 400, "invalid_request")
+    form["client_id"] = client.client_id
+    reply = await client.http.post("/oauth/token", data=form, headers=headers)
+    if names_a_client:
+        assert_error(reply, 400, "invalid_request")
+    else:
+        assert_error(reply, 401, "invalid_client", basic=True)
     assert rows(server) == before
 
 

@@ -19,7 +19,12 @@ TOOLS = {
     "mcp_oauth_register_client",
     "mcp_oauth_check_compliance",
 }
-DOCUMENTS = {"oauth://protected-resource", "oauth://authorization-server", "oauth://openid-configuration", "oauth://jwks"}
+DOCUMENTS = {
+    "oauth://protected-resource",
+    "oauth://authorization-server",
+    "oauth://openid-configuration",
+    "oauth://jwks",
+}
 ADMINISTRATION = {"oauth://configuration", "oauth://clients", "oauth://grants", "oauth://audit"}
 DISCOVERY = [
     ("POST", "/mcp", 401),
@@ -31,7 +36,7 @@ DISCOVERY = [
 ]
 
 
-@pytest.mark.requirement("RS-02", "RS-04", "RS-06", "AS-02", "AS-21", "AS-23", "CL-02", "CL-16", "TR-16")
+@pytest.mark.requirement("RS-02", "RS-04", "RS-06", "AS-02", "AS-21", "AS-23", "TR-16")
 async def test_client_finds_its_own_way_from_401_to_a_token(
     kind: Kind, era: Era, server: Running, person: Person
 ) -> None:
@@ -98,7 +103,7 @@ async def test_first_answer_challenges_without_an_error_and_without_offline_acce
     )
 
 
-@pytest.mark.requirement("CL-27", "attack-65")
+@pytest.mark.requirement("attack-65")
 async def test_every_later_request_carries_the_token_in_its_header_alone(
     kind: Kind, era: Era, server: Running, person: Person
 ) -> None:
@@ -150,7 +155,6 @@ async def test_resources_are_read(kind: Kind, era: Era, server: Running, person:
     assert len(person.opened) == 1
 
 
-@pytest.mark.requirement("CL-09")
 async def test_preregistered_client_does_not_register(kind: Kind, era: Era, server: Running, person: Person) -> None:
     async with connected(kind, era, f"{server.url}/mcp", person, client_id=DEFAULT_CLIENT) as connection:
         assert await connection.tools() == TOOLS

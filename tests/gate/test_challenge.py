@@ -12,7 +12,16 @@ from tests.support.mcp_http import ERAS, READ_TOOL, Era, ask, challenge_of, head
 from tests.support.server import Running
 
 eras = pytest.mark.parametrize("era", ERAS)
-METHODS = ("tools/list", "tools/call", "resources/list", "resources/read", "ping", "server/discover", "initialize", "no/such")
+METHODS = (
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/read",
+    "ping",
+    "server/discover",
+    "initialize",
+    "no/such",
+)
 
 
 async def _exchange(port: int, request: str) -> str:
@@ -112,7 +121,8 @@ async def test_the_scheme_name_is_case_insensitive_and_empty_credentials_are_inv
 
 @pytest.mark.parametrize("authorization", ["", "Authorization: Bearer not-a-token\r\n"])
 @pytest.mark.parametrize(
-    "framing", ["Content-Length: 100000\r\nExpect: 100-continue", "Content-Length: 100000", "Transfer-Encoding: chunked"]
+    "framing",
+    ["Content-Length: 100000\r\nExpect: 100-continue", "Content-Length: 100000", "Transfer-Encoding: chunked"],
 )
 @pytest.mark.requirement("attack-61", "RS-12")
 async def test_the_refusal_comes_before_the_body_is_read(shared: Running, framing: str, authorization: str) -> None:

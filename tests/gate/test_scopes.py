@@ -130,7 +130,9 @@ async def test_every_spelling_of_this_server_counts_as_its_own(
     token = await token_for(shared, "mcp:read")
     for host in ("localhost", "127.0.0.1", "LOCALHOST"):
         for path in ("", "/", "/mcp"):
-            reply = await call(http, era, CHECK, token, server_url=f"HTTP://{host}:{shared.port}{path}", spec_version="x")
+            reply = await call(
+                http, era, CHECK, token, server_url=f"HTTP://{host}:{shared.port}{path}", spec_version="x"
+            )
             assert reply.status_code == 200, (host, path)
 
 
@@ -175,13 +177,19 @@ async def test_no_spelling_of_a_resource_goes_around_the_table(
         assert "redirect_uris" not in reply.text, uri
 
 
-@eras
 @pytest.mark.requirement("attack-66")
-async def test_a_tool_called_by_notification_does_nothing(shared: Running, http: httpx2.AsyncClient, era: Era) -> None:
+async def test_a_tool_called_by_notification_does_nothing(shared: Running, http: httpx2.AsyncClient) -> None:
     before = await client_ids(shared)
-    body = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": REGISTER, "arguments": {"redirect_uris": ["http://localhost/cb"]}}}
+    body = {
+        "jsonrpc": "2.0",
+        "method": "tools/call",
+        "params": {"name": REGISTER, "arguments": {"redirect_uris": ["http://localhost/cb"]}},
+    }
     for scope in ("mcp:read", "mcp:admin"):
-        sent = {"Authorization": f"Bearer {await token_for(shared, scope)}", "Accept": "application/json, text/event-stream"}
+        sent = {
+            "Authorization": f"Bearer {await token_for(shared, scope)}",
+            "Accept": "application/json, text/event-stream",
+        }
         reply = await http.post("/mcp", json=body, headers=sent)
         assert reply.status_code in (202, 400)
     assert await client_ids(shared) == before
@@ -193,7 +201,9 @@ async def test_registering_needs_admin_where_open_registration_is_off(make_serve
     async with make_server(MCP_OAUTH_DYNAMIC_REGISTRATION="false") as server, server.client() as http:
         before = await client_ids(server)
         for held in ("mcp:read", "mcp:write"):
-            reply = await call(http, era, REGISTER, await token_for(server, held), redirect_uris=["http://localhost/cb"])
+            reply = await call(
+                http, era, REGISTER, await token_for(server, held), redirect_uris=["http://localhost/cb"]
+            )
             assert (reply.status_code, challenge_of(reply)["scope"]) == (403, "mcp:admin")
         assert (await http.post("/oauth/register", json={"redirect_uris": ["http://localhost/cb"]})).status_code == 403
         assert await client_ids(server) == before

@@ -1,6 +1,7 @@
 """What the authorization endpoint answers, judged whole: pages, redirects, and the state they leave."""
 
 import re
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -99,6 +100,17 @@ async def add_user(server: Running, username: str = "alice", **fields: Any) -> U
     return user
 
 
-def browser_of(server: Running, username: str = "alice", password: str = ALICE_PASSWORD) -> Browser:
-    """Another person's browser; the caller closes it."""
-    return Browser(server.url, username, password)
+def browser_of(
+    closing: AsyncExitStack, server: Running, username: str = "alice", password: str = ALICE_PASSWORD
+) -> Browser:
+    """Another person's browser."""
+    browser = Browser(server.url, username, password)
+    closing.push_async_callback(browser.close)
+    return browser
+
+
+async def registered(closing: AsyncExitStack, server: Running, **metadata: Any) -> OAuthClient:
+    """A dynamically registered client."""
+    client = await OAuthClient.register(server, **metadata)
+    closing.push_async_callback(client.close)
+    return client

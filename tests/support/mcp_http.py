@@ -33,7 +33,9 @@ def message(era: Era, method: str, params: dict[str, Any] | None = None) -> dict
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": sent}
 
 
-def headers_for(era: Era, method: str, params: dict[str, Any] | None = None, token: str | None = None) -> dict[str, str]:
+def headers_for(
+    era: Era, method: str, params: dict[str, Any] | None = None, token: str | None = None
+) -> dict[str, str]:
     """The headers that go with it."""
     found = {
         "Accept": "application/json, text/event-stream",

@@ -30,7 +30,9 @@ _REFRESH = (
     )
     .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
     .join(users, users.c.user_id == grants.c.user_id)
-    .with_for_update(of=grants)  # the grant's lock orders everything that happens to its family
+    # The grant's lock orders everything that happens to its family; the token's makes PostgreSQL read, after
+    # having waited for it, what the other rotation made of the token.
+    .with_for_update(of=(grants, refresh_tokens))
 )
 _GRANT = select(grants, users.c.username).join(users, users.c.user_id == grants.c.user_id)
 
@@ -153,7 +155,8 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     if row["revoked_at"] is not None:
         return Refusal("revoked", grant_id)
     graced = row["used_at"] is not None
-    if graced and not (now - row["used_at"] <= grace and _unused(connection, row["successor_hash"])):
+    in_time = grace > 0 and graced and now - row["used_at"] <= grace  # a window of 0 is none, for racing twins too
+    if graced and not (in_time and _unused(connection, row["successor_hash"])):
         revoke_grant(connection, grant_id, now, tokens_until)
         return Refusal("reused", grant_id, grant_revoked=True)
     if row["expires_at"] <= now or (not graced and row["idle_until"] <= now):

@@ -4,6 +4,7 @@ from sqlalchemy import Connection, select
 
 from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.schema import meta, signing_keys
+from oauth_server.store.verbs.revocations import bump
 from oauth_server.store.verbs.upsert import insert_if_absent, put
 
 
@@ -35,8 +36,6 @@ def add_key_if_none(connection: Connection, use: KeyUse, alg: str, key: SigningK
 
     The lock on the epoch row makes two processes that start together agree on one key.
     """
-    from oauth_server.store.verbs.revocations import bump  # noqa: PLC0415 - the two modules need each other
-
     bump(connection)
     found = connection.execute(
         select(signing_keys.c.kid).where(signing_keys.c.use == use, signing_keys.c.alg == alg).limit(1)

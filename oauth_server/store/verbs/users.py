@@ -1,12 +1,12 @@
 """People, their browser sessions and the consents they gave."""
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from oauth_server.store.records import Revocation, Session, User
-from oauth_server.store.schema import browser_sessions, consents, users
+from oauth_server.store.schema import browser_sessions, consents, grants, users
 from oauth_server.store.verbs.revocations import bump, revoke
 from oauth_server.store.verbs.rows import USER_FIELDS, user_of
-from oauth_server.store.verbs.upsert import put
+from oauth_server.store.verbs.upsert import insert_if_absent
 
 _USER = tuple(users.c[name] for name in USER_FIELDS)
 
@@ -25,11 +25,8 @@ def add_owner_if_nobody(connection: Connection, owner: User) -> bool:
 
 
 def add(connection: Connection, user: User) -> bool:
-    """Create a user; False when the name is taken."""
-    if by_username(connection, user.username) is not None:
-        return False
-    _insert_user(connection, user)
-    return True
+    """Create a user; False when the name is taken, even by another process at this very moment."""
+    return insert_if_absent(connection, users, {name: getattr(user, name) for name in USER_FIELDS})
 
 
 def by_username(connection: Connection, username: str) -> User | None:
@@ -61,15 +58,22 @@ def set_disabled(connection: Connection, user_id: str, disabled: bool, now: floa
     connection.execute(update(users).where(users.c.user_id == user_id).values(disabled=disabled))
     if disabled:
         connection.execute(delete(browser_sessions).where(browser_sessions.c.user_id == user_id))
-        revoke(connection, [Revocation("user", user_id, now, until)])
+    revoke(connection, [Revocation("user", user_id, now, until)] if disabled else [])
 
 
 def set_scope(connection: Connection, user_id: str, scope: tuple[str, ...], now: float, until: float) -> None:
-    """Set the ceiling; access tokens already issued end with it where the ceiling was lowered."""
+    """Set the ceiling; access tokens already issued with a scope that it no longer allows end.
+
+    Their refresh tokens live on, and bring what is still allowed.
+    """
     before = by_id(connection, user_id)
     connection.execute(update(users).where(users.c.user_id == user_id).values(scope=scope))
-    if before is not None and not set(before.scope) <= set(scope):
-        revoke(connection, [Revocation("user", user_id, now, until)])
+    removed = set(before.scope) - set(scope) if before is not None else set()
+    rows = connection.execute(
+        select(grants.c.grant_id, grants.c.scope).where(grants.c.user_id == user_id, grants.c.revoked_at.is_(None))
+    )
+    # Announced even when nothing is revoked: other processes keep ceilings in memory.
+    revoke(connection, [Revocation("grant", row.grant_id, now, until) for row in rows if removed & set(row.scope)])
 
 
 def start_session(
@@ -134,11 +138,10 @@ def consent(
     now: float,
 ) -> None:
     """Remember a consent; what was consented to before for the same key stays consented."""
-    before = consented(connection, user_id, client_id, redirect_uri, resources)
+    key = {"user_id": user_id, "client_id": client_id, "redirect_uri": redirect_uri, "resources": resources}
+    insert_if_absent(connection, consents, key | {"scope": (), "given_at": now})
+    row = and_(*(consents.c[name] == value for name, value in key.items()))
+    # Of two consents at once, the second waits for the lock and reads what the first left.
+    before: tuple[str, ...] = connection.execute(select(consents.c.scope).where(row).with_for_update()).scalar_one()
     union = (*before, *(s for s in scope if s not in before))
-    put(
-        connection,
-        consents,
-        {"user_id": user_id, "client_id": client_id, "redirect_uri": redirect_uri, "resources": resources},
-        {"scope": union, "given_at": now},
-    )
+    connection.execute(update(consents).where(row).values(scope=union, given_at=now))

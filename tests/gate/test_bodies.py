@@ -1,0 +1,143 @@
+"""What is not one JSON-RPC message is refused with 400, and nothing hides a call from the gate."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support.mcp_http import ERAS, READ_TOOL, Era, client_ids, headers_for, message, token_for
+from tests.support.server import Running
+
+eras = pytest.mark.parametrize("era", ERAS)
+REGISTER = "mcp_oauth_register_client"
+CALL = {"name": REGISTER, "arguments": {"redirect_uris": ["http://localhost/cb"]}}
+
+UNPARSED: dict[str, bytes] = {
+    "empty": b"",
+    "blank": b"   ",
+    "cut off": b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"',
+    "a word": b"hello",
+    "two values": b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}{"jsonrpc": "2.0", "id": 2, "method": "ping"}',
+    "NUL": b"\x00",
+    "not UTF-8": b'{"jsonrpc": "2.0", "id": 1, "method": "\xff\xfe"}',
+    "UTF-16": json.dumps(message("legacy", "tools/list")).encode("utf-16"),
+    "UTF-16 without a mark": json.dumps(message("legacy", "tools/list")).encode("utf-16-le"),
+    "UTF-32": json.dumps(message("legacy", "tools/list")).encode("utf-32"),
+    "a form": b"method=tools/list&id=1",
+    "too deep": b"[" * 100_000,
+}
+UNMEANT: dict[str, Any] = {
+    "null": None,
+    "number": 1,
+    "text": "tools/list",
+    "empty object": {},
+    "empty batch": [],
+    "batch of one": [message("legacy", "tools/list")],
+    "batch with a call": [message("legacy", "ping"), message("legacy", "tools/call", CALL)],
+    "no version": {"id": 1, "method": "tools/list"},
+    "another version": {"jsonrpc": "1.0", "id": 1, "method": "tools/list"},
+    "method is no text": {"jsonrpc": "2.0", "id": 1, "method": ["tools/call"]},
+    "params is a list": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": [CALL]},
+}
+
+
+async def _post(http: httpx2.AsyncClient, server: Running, era: Era, body: bytes, *scope: str) -> httpx2.Response:
+    sent = headers_for(era, "tools/list", None, await token_for(server, *(scope or ("mcp:admin",))))
+    return await http.post("/mcp", content=body, headers=sent)
+
+
+@eras
+@pytest.mark.parametrize("body", UNPARSED.values(), ids=UNPARSED.keys())
+@pytest.mark.requirement("RS-14", "AS-37", "attack-76")
+async def test_a_body_that_is_no_json_is_a_parse_error(
+    shared: Running, http: httpx2.AsyncClient, era: Era, body: bytes
+) -> None:
+    reply = await _post(http, shared, era, body)
+    assert reply.status_code == 400
+    assert (reply.json()["jsonrpc"], reply.json()["id"], reply.json()["error"]["code"]) == ("2.0", None, -32700)
+
+
+@eras
+@pytest.mark.parametrize("value", UNMEANT.values(), ids=UNMEANT.keys())
+@pytest.mark.requirement("RS-14", "AS-37", "TR-01", "attack-76")
+async def test_json_that_is_not_one_message_is_an_invalid_request(
+    shared: Running, http: httpx2.AsyncClient, era: Era, value: Any
+) -> None:
+    before = await client_ids(shared)
+    reply = await _post(http, shared, era, json.dumps(value).encode())
+    assert reply.status_code == 400
+    assert (reply.json()["jsonrpc"], reply.json()["id"], reply.json()["error"]["code"]) == ("2.0", None, -32600)
+    assert await client_ids(shared) == before
+
+
+@pytest.mark.parametrize("where", ["method", "name", "params"])
+@pytest.mark.parametrize("order", [1, -1])
+@eras
+@pytest.mark.requirement("attack-66", "RS-12")
+async def test_a_repeated_member_never_lets_a_call_pass_as_another(
+    shared: Running, http: httpx2.AsyncClient, era: Era, where: str, order: int
+) -> None:
+    before = await client_ids(shared)
+    meta = json.dumps(message(era, "x")["params"].get("_meta", {}))
+    arguments = json.dumps(CALL["arguments"])
+
+    def params(*names: str) -> str:
+        return "{" + "".join(f'"name": "{name}", ' for name in names) + f'"arguments": {arguments}, "_meta": {meta}}}'
+
+    tools, methods = (READ_TOOL, REGISTER)[::order], ("tools/list", "tools/call")[::order]
+    forged = {
+        "method": "".join(f'"method": "{method}", ' for method in methods) + f'"params": {params(REGISTER)}',
+        "name": f'"method": "tools/call", "params": {params(*tools)}',
+        "params": '"method": "tools/call", ' + ", ".join(f'"params": {params(tool)}' for tool in tools),
+    }[where]
+    token = await token_for(shared, "mcp:read")
+    for named in (READ_TOOL, REGISTER):
+        for method in ("tools/list", "tools/call"):
+            sent = headers_for(era, method, {"name": named}, token)
+            reply = await http.post("/mcp", content=f'{{"jsonrpc": "2.0", "id": 1, {forged}}}'.encode(), headers=sent)
+            assert reply.status_code in (200, 400, 403), reply.text
+    assert await client_ids(shared) == before
+
+
+@eras
+@pytest.mark.requirement("attack-66", "RS-12")
+async def test_headers_that_name_another_call_than_the_body_do_not_help(
+    shared: Running, http: httpx2.AsyncClient, era: Era
+) -> None:
+    before = await client_ids(shared)
+    sent = headers_for(era, "tools/call", {"name": READ_TOOL}, await token_for(shared, "mcp:read"))
+    for headers in (sent, {**sent, "Mcp-Method": "tools/list"}):
+        reply = await http.post("/mcp", json=message(era, "tools/call", CALL), headers=headers)
+        assert reply.status_code == 403
+    assert await client_ids(shared) == before
+
+
+@pytest.mark.requirement("attack-66", "RS-12")
+async def test_no_other_path_leads_to_mcp(shared: Running, http: httpx2.AsyncClient) -> None:
+    sent = headers_for("legacy", "tools/list")
+    for path in (
+        "/mcp/",
+        "//mcp",
+        "/mcp//",
+        "/MCP",
+        "/%6dcp/",
+        "/./mcp/",
+        "/mcp/mcp",
+        "/mcp;x",
+        "/x/../mcp/",
+        "/mcp%00",
+    ):
+        reply = await http.post(path, json=message("legacy", "tools/list"), headers=sent)
+        assert reply.status_code in (307, 401, 404), (path, reply.status_code)
+        assert "mcp_oauth" not in reply.text
+    encoded = await http.post("/%6dcp", json=message("legacy", "tools/list"), headers=sent)
+    assert encoded.status_code == 401
+
+
+@pytest.mark.requirement("attack-76")
+async def test_a_body_larger_than_four_mebibytes_is_413(shared: Running, http: httpx2.AsyncClient) -> None:
+    reply = await _post(http, shared, "legacy", b" " * (4 * 1024 * 1024 + 1))
+    assert (reply.status_code, reply.json()["error"]) == (413, "invalid_request")
+    assert "www-authenticate" not in reply.headers
+    assert (await http.get("/healthz")).status_code == 200
