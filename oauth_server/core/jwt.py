@@ -5,6 +5,7 @@ Sources: RFC 7515, RFC 7519, RFC 7638 (kid), RFC 8725 sections 3.1 to 3.11, RFC 
 
 import hashlib
 import json
+import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,13 +130,18 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
     return _object(payload, "payload")
 
 
+def _is_number(value: object) -> bool:
+    """Whether this is a NumericDate (RFC 7519 section 2); Python's JSON also reads NaN and Infinity."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def check_times(claims: Mapping[str, Any], now: float) -> None:
     """Require exp and iat, and refuse what has expired or is not valid yet; raises JwtError."""
     for name in ("exp", "iat"):
         if name not in claims:
             raise JwtError("claims", f"{name} is missing")
     for name in ("exp", "iat", "nbf"):
-        if name in claims and (isinstance(claims[name], bool) or not isinstance(claims[name], (int, float))):
+        if name in claims and not _is_number(claims[name]):
             raise JwtError("claims", f"{name} is not a number")
     if claims["exp"] <= now:
         raise JwtError("expiry", f"expired {now - claims['exp']:.0f} s ago")

@@ -206,13 +206,11 @@ def _one_of(metadata: Mapping[str, Any], name: str, accepted: tuple[str, ...], d
 def _grant_types(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """Drop what is not offered; refuse only when nothing is left. The code response type must remain usable."""
     wanted = metadata.get("grant_types")
-    if wanted is None:
-        return GRANT_TYPES
-    if not isinstance(wanted, list) or not all(isinstance(w, str) for w in wanted):
+    if wanted is not None and not (isinstance(wanted, list) and all(isinstance(w, str) for w in wanted)):
         raise InvalidClientMetadataError("grant_types must be a list of strings.")
-    kept = tuple(grant for grant in GRANT_TYPES if grant in wanted)
+    kept = tuple(grant for grant in GRANT_TYPES if wanted is None or grant in wanted)
     if "authorization_code" not in kept:
-        raise InvalidClientMetadataError(f"grant_types must have one of {', '.join(GRANT_TYPES)}: authorization_code.")
+        raise InvalidClientMetadataError("grant_types must contain authorization_code.")
     responses = metadata.get("response_types")
     if responses is not None and (not isinstance(responses, list) or "code" not in responses):
         raise InvalidClientMetadataError('response_types must contain "code".')

@@ -69,6 +69,9 @@ class Guard:
         host = host.lower()
         if host in self._deployment.host_names:
             return True
+        # Host = uri-host [ ":" port ] (RFC 9110 section 7.2); anything more would be parsed away below.
+        if any(char in host for char in "@/?#\\"):
+            return False
         try:
             name = urlsplit(f"//{host}").hostname
         except ValueError:

@@ -37,9 +37,8 @@ def _prepare_file(path: Path) -> None:
 
 
 def _sqlite(url: URL, begin: str, pool_size: int) -> Engine:
-    engine = create_engine(
-        url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0, pool_reset_on_return=None
-    )
+    # The pool's rollback on return ends what a failed COMMIT leaves open (a full disk, for one).
+    engine = create_engine(url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

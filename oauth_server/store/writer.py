@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
+from oauth_server.store.errors import StoreUnavailableError
+
 MAX_BATCH = 256
 
 
@@ -46,19 +48,26 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, verb: Callable[[Connection], Any]) -> asyncio.Future[Any]:
-        """Queue a verb; the future carries its return value or what it raised."""
+        """Queue a verb; the future carries its return value or what it raised. After the end: StoreUnavailableError."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put(Job(verb, loop, future))
+        with self._closing:
+            if self._closed:
+                raise StoreUnavailableError("the store is closed")
+            self._jobs.put(Job(verb, loop, future))
         return future
 
     def close(self) -> None:
         """Run what waits, then end the thread."""
-        self._jobs.put(None)
+        with self._closing:
+            self._closed = True
+            self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:

@@ -160,9 +160,7 @@ async def test_the_challenge_itself_is_no_verifier(browser: Browser, client: OAu
 
 
 @pytest.mark.requirement("attack-34")
-async def test_a_wrong_secret_leaves_the_code_alive(
-    server: Running, browser: Browser, closing: AsyncExitStack
-) -> None:
+async def test_a_wrong_secret_leaves_the_code_alive(server: Running, browser: Browser, closing: AsyncExitStack) -> None:
     client = await registered(closing, server, token_endpoint_auth_method="client_secret_post")
     pkce = Pkce.new()
     code = await client.code(browser, pkce)

@@ -69,9 +69,7 @@ async def test_a_lost_answer_is_asked_for_again_within_the_grace_window(
 
 
 @pytest.mark.requirement("attack-45")
-async def test_32_parallel_refreshes_make_one_lineage(
-    server: Running, browser: Browser, client: OAuthClient
-) -> None:
+async def test_32_parallel_refreshes_make_one_lineage(server: Running, browser: Browser, client: OAuthClient) -> None:
     first = await client.tokens(browser)
     replies = await asyncio.gather(*(client.refresh(first["refresh_token"]) for _ in range(32)))
     assert {reply.status_code for reply in replies} == {200}
@@ -138,7 +136,9 @@ async def test_a_refresh_token_is_of_no_use_to_another_client(
     assert (await client.refresh(second.json()["refresh_token"])).status_code == 200
 
 
-@pytest.mark.parametrize("scope", ["mcp:read mcp:write", "mcp:read mcp:admin", "mcp:read openid", "mcp:read unheard-of"])
+@pytest.mark.parametrize(
+    "scope", ["mcp:read mcp:write", "mcp:read mcp:admin", "mcp:read openid", "mcp:read unheard-of"]
+)
 @pytest.mark.requirement("attack-46")
 async def test_a_refresh_cannot_widen_the_scope_and_does_not_rotate(
     server: Running, browser: Browser, client: OAuthClient, scope: str
@@ -177,18 +177,14 @@ async def test_a_refresh_for_a_foreign_resource_is_refused_without_rotating(
         "not a uri",
         [f"{server.url}/mcp", "https://evil.example/mcp"],
     ):
-        reply = await client.token(
-            grant_type="refresh_token", refresh_token=first["refresh_token"], resource=resource
-        )
+        reply = await client.token(grant_type="refresh_token", refresh_token=first["refresh_token"], resource=resource)
         assert_error(reply, 400, "invalid_target")
     assert rows(server) == before
     assert (await client.refresh(first["refresh_token"])).status_code == 200
 
 
 @pytest.mark.requirement("attack-46", "AS-40")
-async def test_a_code_is_bound_to_its_resource(
-    make_server: MakeServer, closing: AsyncExitStack
-) -> None:
+async def test_a_code_is_bound_to_its_resource(make_server: MakeServer, closing: AsyncExitStack) -> None:
     other = "https://other.example/api"
     async with make_server(MCP_OAUTH_RESOURCE_URI=f"https://mine.example {other}") as server:
         browser, client = Browser(server.url), OAuthClient(server)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.mcp_clients import CALLBACK, VERSIONS, Connection, Era, Kind, Keychain, Person, connected
+from tests.support.mcp_clients import CALLBACK, VERSIONS, Connection, Era, Keychain, Kind, Person, connected
 from tests.support.oauth import DEFAULT_CLIENT
 from tests.support.server import OWNER, Running
 

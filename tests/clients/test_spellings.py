@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from tests.support.mcp_clients import Era, Kind, Keychain, Person, connected, sdk_auth
+from tests.support.mcp_clients import Era, Keychain, Kind, Person, connected, sdk_auth
 from tests.support.server import Running
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using in-memory token storage")

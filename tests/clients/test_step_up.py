@@ -5,7 +5,7 @@ import json
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from tests.support.mcp_clients import CALLBACK, Connection, Era, Exchange, Kind, Keychain, Person, connected
+from tests.support.mcp_clients import CALLBACK, Connection, Era, Exchange, Keychain, Kind, Person, connected
 from tests.support.server import Running
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using in-memory token storage")

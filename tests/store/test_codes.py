@@ -164,7 +164,7 @@ async def test_code_and_consent_are_stored_together_or_not_at_all(store: Store) 
     assert await store.read(users.consented, *given[:4]) == ("mcp:read",)
     stale = ("id-of-bob", "c1", "http://localhost/cb", (RESOURCE,), ("mcp:read",))
     taken = replace(code("code-2"), user_id="id-of-bob")
-    with pytest.raises(Exception, match="(?i)unique|duplicate"):
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         await store.write(grants.add_code_and_consent, taken, stale, NOW)
     assert await store.read(users.consented, *stale[:4]) == ()
     await store.write(grants.add_code_and_consent, code("code-3"), None, NOW)

@@ -9,7 +9,8 @@ import pytest
 
 from oauth_server.store.records import Issue, Refusal, SigningKey
 from oauth_server.store.schema import grants as grants_table
-from oauth_server.store.schema import refresh_tokens, signing_keys, users as users_table
+from oauth_server.store.schema import refresh_tokens, signing_keys
+from oauth_server.store.schema import users as users_table
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import clients, grants, meta, revocations, users
 from tests.support.stored import NOW, client, code, count, granted, people, redeem, rotate, rows, sha, user
@@ -109,9 +110,7 @@ async def test_many_first_starts_agree_on_one_key_for_each_use(pair: Pair) -> No
     created = await asyncio.gather(*(add(n) for n in range(MANY)))  # type: ignore[call-overload]
     assert Counter(created) == {True: 1, False: MANY - 1}
     assert await pair[0].read(count, signing_keys) == 1
-    assert await pair[0].write(
-        meta.add_key_if_none, "id", "ES256", SigningKey("kid-id", "id", "ES256", "pem", NOW)
-    )
+    assert await pair[0].write(meta.add_key_if_none, "id", "ES256", SigningKey("kid-id", "id", "ES256", "pem", NOW))
 
 
 async def test_many_first_starts_agree_on_one_named_value(pair: Pair) -> None:

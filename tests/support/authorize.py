@@ -12,7 +12,7 @@ from oauth_server.core.users import _hasher
 from oauth_server.store.records import User
 from oauth_server.store.schema import metadata
 from oauth_server.store.verbs import users
-from tests.support.browser import Browser, query_of
+from tests.support.browser import Browser, form_of, query_of
 from tests.support.oauth import OAuthClient
 from tests.support.server import Running
 
@@ -114,3 +114,12 @@ async def registered(closing: AsyncExitStack, server: Running, **metadata: Any) 
     client = await OAuthClient.register(server, **metadata)
     closing.push_async_callback(client.close)
     return client
+
+
+async def consent_page(browser: Browser, url: str) -> httpx2.Response:
+    """The consent page that an authorization URL leads to, after signing in where that is asked for."""
+    page = await browser.http.get(url)
+    if 'type="password"' in page.text:
+        page = await browser.sign_in(page)
+    assert "decision" in form_of(page.text).buttons, page.text
+    return page

@@ -53,7 +53,8 @@ class Postgres:
         """End every connection to a database, and accept no other one."""
         name = urlsplit(url).path[1:]
         self.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+        self.sql(f"{ending}'{name}'")
 
     def answer_again(self, url: str) -> None:
         """Undo `stop_answering`."""

@@ -14,7 +14,8 @@ def _insert(connection: Connection, table: Table) -> Any:
 def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key is taken; True when it was inserted."""
     statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
-    return bool(connection.execute(statement).rowcount)
+    # Without the option SQLAlchemy does not say how many rows an INSERT made (psycopg: always -1).
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:

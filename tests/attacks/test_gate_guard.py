@@ -1,0 +1,263 @@
+"""DNS rebinding and foreign browser origins: which Host and Origin the server answers, and what CORS lets a page read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlalchemy import Connection
+
+from oauth_server.store.records import AuditEvent
+from oauth_server.store.verbs.audit import newest
+from tests.conftest import MakeServer
+from tests.support.mcp_http import ERAS, Era, ask, headers_for, message, result, token_for
+from tests.support.server import Running, running
+
+PATHS = ("/mcp", "/oauth/token", "/oauth/authorize", "/.well-known/oauth-authorization-server", "/oauth/test", "/none")
+EVIL = "https://evil.example"
+FRIEND = "https://app.example"
+NAMED = ("/mcp", "/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/userinfo")
+DOCUMENTS = (
+    "oauth-protected-resource",
+    "oauth-protected-resource/mcp",
+    "oauth-authorization-server",
+    "openid-configuration",
+    "jwks.json",
+)
+
+
+@pytest.fixture(scope="module")
+async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """A server on which the pages of one other origin may call."""
+    env = {"MCP_OAUTH_ALLOW_ORIGINS": FRIEND}
+    async with running(template, tmp_path_factory.mktemp("guard"), env) as found:
+        yield found
+
+
+@pytest.fixture
+async def http(server: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with server.client() as found:
+        yield found
+
+
+async def _raw(port: int, request: str) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode("latin-1"))
+    async with asyncio.timeout(5):
+        line = (await reader.readline()).decode()
+    writer.close()
+    await writer.wait_closed()
+    return line
+
+
+HOSTS = [
+    "evil.example", "evil.example:{port}", "localhost.evil.example", "localhost.evil.example:{port}", "127.0.0.1.nip.io:{port}",
+    "evil.example@localhost:{port}", "localhost@evil.example", "localhost:{port}@evil.example", "localhost,evil.example",
+    "evil.example/localhost", "localhost/evil", "localhost?evil", "localhost#evil", "10.0.0.1:{port}", "0.0.0.0:{port}",
+    "[::2]:{port}", "[::1", "", "xn--localhost-", "localhost%00.evil.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.requirement("attack-67", "TR-13")
+async def test_a_request_for_another_host_is_misdirected_whatever_it_asks(
+    server: Running, http: httpx2.AsyncClient, host: str
+) -> None:
+    for path in PATHS:
+        for method in ("GET", "POST", "OPTIONS"):
+            reply = await http.request(method, path, headers={"Host": host.format(port=server.port)})
+            assert reply.status_code == 421, (method, path)
+            assert "evil" not in reply.text
+            assert "access-control-allow-origin" not in reply.headers
+
+
+@pytest.mark.requirement("attack-67", "TR-13")
+async def test_a_good_token_does_not_make_up_for_the_host(server: Running, http: httpx2.AsyncClient) -> None:
+    token = await token_for(server, "mcp:admin")
+    reply = await ask(http, "modern", "tools/list", token=token, headers={"Host": "evil.example"})
+    assert reply.status_code == 421
+
+
+@pytest.mark.requirement("attack-67")
+async def test_two_host_headers_or_none_are_not_served(server: Running) -> None:
+    own = f"Host: localhost:{server.port}\r\n"
+    for headers in (own + "Host: evil.example\r\n", "Host: evil.example\r\n" + own, own + own):
+        line = await _raw(server.port, f"GET /mcp HTTP/1.1\r\n{headers}\r\n")
+        assert line.startswith(("HTTP/1.1 421", "HTTP/1.1 400")), line
+    assert " 421 " in await _raw(server.port, "GET /mcp HTTP/1.0\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.requirement("attack-67")
+async def test_a_load_balancer_may_ask_for_the_health_by_any_name(http: httpx2.AsyncClient, path: str) -> None:
+    for host in ("evil.example", "10.1.2.3:8000", "mcp-server"):
+        reply = await http.get(path, headers={"Host": host})
+        assert reply.status_code == 200
+        assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}", "LOCALHOST:{port}", "localhost:9"]
+)
+@pytest.mark.requirement("attack-67")
+async def test_loopback_names_are_served_with_any_port_since_a_container_may_publish_another(
+    server: Running, http: httpx2.AsyncClient, host: str
+) -> None:
+    assert (await http.get("/mcp", headers={"Host": host.format(port=server.port)})).status_code == 401
+
+
+@pytest.mark.requirement("attack-67")
+async def test_the_hosts_of_issuer_and_resources_are_served(make_server: MakeServer) -> None:
+    env = {
+        "MCP_OAUTH_ISSUER": "https://auth.example.com",
+        "MCP_OAUTH_RESOURCE_URI": "https://mcp.example.com https://other.example:8443/api",
+    }
+    async with make_server(**env) as server, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+        for host, status in {
+            "auth.example.com": 401, "mcp.example.com": 401, "other.example:8443": 401, "AUTH.example.com": 401,
+            "other.example": 421, "auth.example.com:8000": 421, "auth.example.com.evil.example": 421, "example.com": 421,
+        }.items():  # fmt: skip
+            reply = await http.get("/mcp", headers={"Host": host})
+            assert reply.status_code == status, host
+            if status == 401:
+                assert reply.headers["strict-transport-security"].startswith("max-age=")
+                assert (
+                    "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
+                    in reply.headers["www-authenticate"]
+                )
+
+
+FORWARDED = {
+    "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "10.9.8.7", "X-Forwarded-Port": "1",
+    "Forwarded": 'for=10.9.8.7;host="evil.example";proto=https', "X-Real-IP": "10.9.8.7", "X-Original-Host": "evil.example",
+}  # fmt: skip
+
+
+@pytest.mark.requirement("attack-67", "AS-06")
+async def test_forwarding_headers_of_nobody_trusted_change_nothing(server: Running, http: httpx2.AsyncClient) -> None:
+    for path in ("/mcp", "/oauth/test", *(f"/.well-known/{name}" for name in DOCUMENTS)):
+        plain, forwarded = await http.get(path), await http.get(path, headers=FORWARDED)
+        assert (forwarded.status_code, forwarded.content) == (plain.status_code, plain.content)
+        assert forwarded.headers.get("www-authenticate") == plain.headers.get("www-authenticate")
+        assert "evil" not in forwarded.text
+    assert (
+        await http.get("/mcp", headers={"Host": "evil.example", "X-Forwarded-Host": "localhost"})
+    ).status_code == 421
+    before = len(await server.services.store.read(_events))
+    await http.post("/oauth/register", json={"redirect_uris": ["http://localhost/cb"]}, headers=FORWARDED)
+    rows = await server.services.store.read(_events)
+    assert len(rows) == before + 1
+    assert rows[0].address == "127.0.0.1"
+
+
+def _events(connection: Connection) -> list[AuditEvent]:
+    return newest(connection, 1000)
+
+
+FOREIGN = (
+    EVIL,
+    "null",
+    "http://localhost",
+    "http://localhost:1",
+    "https://localhost:{port}",
+    f"{FRIEND}.evil.example",
+    f"{FRIEND}/",
+    "",
+    "file://",
+)
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.requirement("attack-67", "TR-13", "attack-68")
+async def test_pages_of_a_foreign_origin_cannot_call_mcp_even_with_a_token(
+    server: Running, http: httpx2.AsyncClient, era: Era, origin: str
+) -> None:
+    sent = {"Origin": origin.format(port=server.port)}
+    for token in (None, await token_for(server, "mcp:admin")):
+        reply = await ask(http, era, "tools/list", token=token, headers=sent)
+        assert reply.status_code == 403
+        assert "access-control-allow-origin" not in reply.headers
+        assert "www-authenticate" not in reply.headers
+    preflight = await http.options("/mcp", headers={**sent, "Access-Control-Request-Method": "POST"})
+    assert preflight.status_code == 403
+    assert "access-control-allow-origin" not in preflight.headers
+
+
+@pytest.mark.parametrize("origin", [FRIEND, "http://localhost:{port}", "http://127.0.0.1:{port}"])
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.requirement("attack-68", "TR-13")
+async def test_an_allowed_page_can_call_and_read_the_challenge(
+    server: Running, http: httpx2.AsyncClient, era: Era, origin: str
+) -> None:
+    origin = origin.format(port=server.port)
+    refused = await ask(http, era, "tools/list", headers={"Origin": origin})
+    served = await ask(http, era, "tools/list", token=await token_for(server, "mcp:read"), headers={"Origin": origin})
+    assert (refused.status_code, len(result(served)["tools"])) == (401, 6)
+    for reply in (refused, served):
+        assert reply.headers["access-control-allow-origin"] == origin
+        assert "www-authenticate" in reply.headers["access-control-expose-headers"].lower().split(", ")
+        assert "origin" in reply.headers["vary"].lower()
+        assert "access-control-allow-credentials" not in reply.headers
+
+
+@pytest.mark.parametrize("path", NAMED)
+@pytest.mark.requirement("attack-68")
+async def test_a_preflight_needs_no_token_and_allows_what_the_call_will_send(
+    http: httpx2.AsyncClient, path: str
+) -> None:
+    wanted = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name"
+    asked = {"Origin": FRIEND, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
+    reply = await http.options(path, headers=asked)
+    assert (reply.status_code, reply.content) == (204, b"")
+    assert reply.headers["access-control-allow-origin"] == FRIEND
+    assert "POST" in reply.headers["access-control-allow-methods"]
+    assert reply.headers["access-control-allow-headers"] == wanted
+    assert "origin" in reply.headers["vary"].lower()
+    assert "access-control-allow-credentials" not in reply.headers
+
+
+@pytest.mark.parametrize("path", [*NAMED[1:], "/oauth/authorize", "/oauth/logout", "/healthz", "/none"])
+@pytest.mark.requirement("attack-68", "regression-9")
+async def test_a_foreign_page_reads_nothing_but_discovery(http: httpx2.AsyncClient, path: str) -> None:
+    preflight = await http.options(path, headers={"Origin": EVIL, "Access-Control-Request-Method": "POST"})
+    for reply in (
+        preflight,
+        await http.get(path, headers={"Origin": EVIL}),
+        await http.post(path, headers={"Origin": EVIL}),
+    ):
+        assert not [name for name in reply.headers if name.startswith("access-control-allow")]
+
+
+@pytest.mark.parametrize("path", ["/oauth/authorize", "/oauth/logout"])
+@pytest.mark.requirement("attack-68")
+async def test_not_even_an_allowed_origin_reads_the_pages_of_the_person(http: httpx2.AsyncClient, path: str) -> None:
+    for origin in (FRIEND, str(http.base_url).rstrip("/")):
+        assert "access-control-allow-origin" not in (await http.get(path, headers={"Origin": origin})).headers
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.requirement("attack-68", "regression-9", "AS-02")
+async def test_discovery_is_for_every_origin_without_credentials(http: httpx2.AsyncClient, document: str) -> None:
+    path = f"/.well-known/{document}"
+    asked = {
+        "Origin": EVIL,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "mcp-protocol-version",
+    }
+    preflight = await http.options(path, headers=asked)
+    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, "mcp-protocol-version")
+    for reply in (preflight, await http.get(path), await http.get(path, headers={"Origin": EVIL})):
+        assert reply.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in reply.headers
+        assert "set-cookie" not in reply.headers
+
+
+@pytest.mark.requirement("attack-67", "TR-13", "RS-14")
+async def test_without_configuration_only_the_own_origin_is_allowed(make_server: MakeServer) -> None:
+    async with make_server() as alone, alone.client() as http:
+        sent = headers_for("modern", "tools/list", None, await token_for(alone, "mcp:read"))
+        for origin, status in ((FRIEND, 403), (alone.url, 200)):
+            reply = await http.post("/mcp", json=message("modern", "tools/list"), headers={**sent, "Origin": origin})
+            assert reply.status_code == status
