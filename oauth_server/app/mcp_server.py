@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Literal
 
 from fastmcp import FastMCP
@@ -135,9 +135,9 @@ class McpServer(FastMCP[None]):
         `started` is called, instead of showing the banner, once requests are answered.
         """
         del unused, show_banner  # the short banner is part of starting; FastMCP's own is not shown
-        with one_line_errors():
+        with one_line_errors(), ExitStack() as stack:
             host, port = host or self.settings.host, self.settings.port if port is None else port
-            bound = sockets or [serving.bind(host, port)]
+            bound = sockets or [stack.enter_context(serving.bind(host, port))]
             self._deployment = deploy(self.settings, host, bound[0].getsockname()[1])
             app = self.http_app(path, middleware, json_response, transport=transport)
             config = serving.uvicorn_config(app, self.settings, log_level, uvicorn_config)

@@ -36,14 +36,13 @@ def _serve_workers(settings: Settings) -> None:
     from oauth_server.app.compose import open_store  # noqa: PLC0415
     from oauth_server.core.deployment import deploy  # noqa: PLC0415
 
-    with one_line_errors():
-        bound = serving.bind(settings.host, settings.port)
+    with one_line_errors(), serving.bind(settings.host, settings.port) as bound:
         deployment = deploy(settings, settings.host, settings.port)
         store = anyio.run(open_store, settings)  # mistakes show here, once, and not in every worker
-    sys.stderr.write(banner(deployment, store.location))
-    sys.stderr.flush()
-    store.close()
-    os.environ |= {"MCP_HOST": settings.host, "MCP_PORT": str(settings.port), "MCP_WORKERS": str(settings.workers)}
-    config = serving.uvicorn_config("oauth_server.app.worker:application", settings, None, {"factory": True})
-    config.workers = settings.workers
-    Multiprocess(config, sockets=[bound]).run()
+        sys.stderr.write(banner(deployment, store.location))
+        sys.stderr.flush()
+        store.close()
+        os.environ |= {"MCP_HOST": settings.host, "MCP_PORT": str(settings.port), "MCP_WORKERS": str(settings.workers)}
+        config = serving.uvicorn_config("oauth_server.app.worker:application", settings, None, {"factory": True})
+        config.workers = settings.workers
+        Multiprocess(config, sockets=[bound]).run()

@@ -22,6 +22,7 @@ class Userinfo:
         try:
             token = bearer_token(request.headers.getlist("authorization"))
             if token is None:
+                log_refusal(request, InvalidTokenError("token", "the request has no access token"))
                 return json_reply(
                     {"error": "invalid_token", "error_description": "An access token is needed."},
                     401,

@@ -22,6 +22,7 @@ from oauth_server.core.bearer import bearer_token
 from oauth_server.core.challenges import challenge
 from oauth_server.core.errors import (
     InsufficientScopeError,
+    MethodNotAllowedError,
     OAuthError,
     PayloadTooLargeError,
     TemporarilyUnavailableError,
@@ -44,7 +45,10 @@ class Gate:
         self._runtime = runtime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; anything but /mcp passes untouched."""
+        """Serve one request; anything but /mcp, and /mcp/ which leads there, passes untouched."""
+        if scope["type"] == "http" and scope["path"] == f"{MCP_PATH}/":
+            await _without_slash(scope, send)
+            return
         if scope["type"] != "http" or scope["path"] != MCP_PATH:
             await self._app(scope, receive, send)
             return
@@ -75,8 +79,8 @@ class Gate:
             scope["user"] = _sdk_user(token, found, services.deployment.issuer)
         scope[SCOPE_KEY] = principal
         if scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
+            # Every request stands alone: no stream to GET, no session to DELETE (TR-08, RFC 9110 section 15.5.6).
+            raise MethodNotAllowedError("The MCP endpoint answers POST.")
         body = await _read(receive)
         if body is None:
             return
@@ -93,6 +97,8 @@ class Gate:
         fields: list[tuple[str, str]] = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if isinstance(error, TemporarilyUnavailableError):
             fields.append(("Retry-After", "5"))
+        if isinstance(error, MethodNotAllowedError):
+            fields.append(("Allow", "POST"))
         if error.status in (401, 403):
             shown = None if isinstance(error, _MissingTokenError) else error
             needed = error.needed if isinstance(error, _MissingTokenError) else None
@@ -197,6 +203,15 @@ async def _undecodable(send: Send, error: _UndecodableError) -> None:
     logger.debug("refused POST %s by check decode: %s", MCP_PATH, error)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
     await _send(send, 400, [("Content-Type", "application/json")], body)
+
+
+async def _without_slash(scope: Scope, send: Send) -> None:
+    """Point to the endpoint by its path alone: behind a proxy the scheme and host seen here are not the client's."""
+    query = scope["query_string"]
+    location = MCP_PATH.encode() + (b"?" + query if query else b"")
+    raw = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": raw})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send(send: Send, status: int, fields: list[tuple[str, str]], body: Mapping[str, Any]) -> None:

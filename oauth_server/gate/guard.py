@@ -47,16 +47,13 @@ class Guard:
         headers, path = Headers(scope=scope), scope["path"]
         hosts = headers.getlist("host")
         if path not in ANY_HOST and not (len(hosts) == 1 and self._serves(hosts[0])):
-            await _refuse(scope, send, 421, "This server does not answer to that Host; use the address of its issuer.")
+            sentence = "This server does not answer to that Host; use the address of its issuer."
+            await _refuse(scope, send, 421, sentence, f"Host {', '.join(hosts)}")
             return
         origin = headers.get("origin")
         if path == MCP_PATH and origin is not None and origin not in self._deployment.origins:
-            await _refuse(
-                scope,
-                send,
-                403,
-                "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them).",
-            )
+            sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
+            await _refuse(scope, send, 403, sentence, f"Origin {origin}")
             return
         cors = self._cors(path, origin)
         if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
@@ -123,8 +120,10 @@ async def _preflight(send: Send, headers: Headers, cors: str | None) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:
-    logger.debug("refused %s %s by check guard: %s", scope["method"], scope["path"], sentence)
+async def _refuse(scope: Scope, send: Send, status: int, sentence: str, seen: str) -> None:
+    # As ASCII: a path or header may hold line ends, which would forge lines of the log.
+    where = f"{scope['method']} {scope['path']}"
+    logger.debug("refused %s by check guard: %s (%s)", ascii(where)[1:-1], sentence, ascii(seen)[1:-1][:200])
     body = json.dumps({"error": "invalid_request", "error_description": sentence}).encode()
     raw = [
         (b"content-type", b"application/json"),

@@ -47,10 +47,12 @@ class ProtectedTest:
         services = self._runtime.services
         if request.method not in ("GET", "HEAD"):
             error = MethodNotAllowedError("This endpoint answers GET.")
+            logger.debug("refused %s: %s by check method: %s", TEST_PATH, error.error, error.reason)
             return JSONResponse(error.body(), 405, headers={**NO_STORE, "Allow": "GET, HEAD"})
         token = bearer_token(request.headers.getlist("authorization"))
         if token is None:
             if services.deployment.settings.require_auth:
+                logger.debug("refused %s: invalid_token by check token: the request has no access token", TEST_PATH)
                 return self._challenge(request, None)
             anonymous = {
                 "authenticated": False,

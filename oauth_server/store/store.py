@@ -1,6 +1,7 @@
 """`Store.write(verb)` and `Store.read(verb)`: the only two ways to run a verb."""
 
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -32,8 +33,11 @@ class Store:
         self.location = self._write_engine.url.render_as_string(hide_password=True)
         try:
             migrate(self._write_engine)
-        except DBAPIError as error:
-            raise StoreError(f"the database cannot be reached or used: {_first_line(error)}") from error
+        except BaseException as error:
+            self._dispose()
+            if isinstance(error, DBAPIError):
+                raise StoreError(f"the database cannot be reached or used: {_first_line(error)}") from error
+            raise
         self._writer = Writer(self._write_engine) if self.engine_name == "sqlite" else None
         self._limiter = anyio.CapacityLimiter(POOL_SIZE)
 
@@ -42,7 +46,8 @@ class Store:
         job = partial(_with_connection, verb, args, kwargs)
         try:
             if self._writer is not None:
-                answer: T = await self._writer.submit(job)
+                # In the caller's context, as in a worker thread: what a verb records has the caller's address.
+                answer: T = await self._writer.submit(partial(copy_context().run, job))
                 return answer
             return await anyio.to_thread.run_sync(self._transact, job, limiter=self._limiter)
         except (OperationalError, PoolTimeoutError) as error:
@@ -64,6 +69,9 @@ class Store:
         """Finish what waits and close every connection."""
         if self._writer is not None:
             self._writer.close()
+        self._dispose()
+
+    def _dispose(self) -> None:
         self._write_engine.dispose()
         self._read_engine.dispose()
 

@@ -18,8 +18,16 @@ def refused_grant(reply: httpx2.Response, error: str = "invalid_grant", status: 
     assert "access_token" not in reply.json()
 
 
+def files_with(folder: Path, text: str) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file() and text.encode() in path.read_bytes()]
+
+
 @pytest.mark.requirement("attack-10", "AS-36")
-@pytest.mark.parametrize("verifier", ["v" * 42, "v" * 129, "v" * 42 + "+", "v" * 42 + "=", "v" * 42 + " ", "\u00e9" * 43, "v" * 42 + "\n"], ids=ascii)
+@pytest.mark.parametrize(
+    "verifier",
+    ["v" * 42, "v" * 129, "v" * 42 + "+", "v" * 42 + "=", "v" * 42 + " ", "\u00e9" * 43, "v" * 42 + "\n"],
+    ids=ascii,
+)
 async def test_malformed_verifier_is_refused(
     server: Running, browser: Browser, client: OAuthClient, verifier: str
 ) -> None:
@@ -116,7 +124,7 @@ async def test_code_outlives_a_restart_and_only_its_hash_is_stored(make_server: 
         closing.push_async_callback(client.close)
         code = await client.code(browser_of(closing, server, OWNER, PASSWORD), pkce)
         assert code not in repr(await state_of(server))
-    assert not [path for path in tmp_path.iterdir() if path.is_file() and code.encode() in path.read_bytes()]
+    assert not files_with(tmp_path, code)
     async with make_server() as server:
         client = OAuthClient(server)
         reply = await client.redeem(code, pkce)

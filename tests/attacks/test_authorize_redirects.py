@@ -52,7 +52,9 @@ async def refused_unchanged(client: OAuthClient, **params: str | list[str] | Non
 
 
 @pytest.mark.requirement("attack-1", "regression-2", "AS-37")
-@pytest.mark.parametrize("client_id", ["nobody", "", None, "mcp-docker-server-default ", "MCP-DOCKER-SERVER-DEFAULT", "%"])
+@pytest.mark.parametrize(
+    "client_id", ["nobody", "", None, "mcp-docker-server-default ", "MCP-DOCKER-SERVER-DEFAULT", "%"]
+)
 async def test_unknown_client_is_a_page_and_never_a_redirect(client: OAuthClient, client_id: str | None) -> None:
     await refused_unchanged(client, client_id=client_id)
     # Nor does a further mistake, or an error that would be the client's, lead there.
@@ -193,7 +195,9 @@ async def test_port_of_a_web_redirect_uri_is_not_free(web: OAuthClient) -> None:
 
 
 @pytest.mark.requirement("attack-4", "AS-30", "AS-32")
-@pytest.mark.parametrize("scheme", ["javascript", "JaVaScRiPt", "data", "file", "vbscript", "blob", "about", "ftp", "ws"])
+@pytest.mark.parametrize(
+    "scheme", ["javascript", "JaVaScRiPt", "data", "file", "vbscript", "blob", "about", "ftp", "ws"]
+)
 @pytest.mark.parametrize("rest", [":alert(1)", "://app.example/cb", ":https://app.example/cb", ":///etc/passwd"])
 async def test_scheme_that_acts_in_a_browser_is_not_registered(server: Running, scheme: str, rest: str) -> None:
     before = await state_of(server)
@@ -245,8 +249,20 @@ async def test_redirect_uri_may_be_omitted_only_when_one_is_registered(web: OAut
 @pytest.mark.requirement("attack-6", "regression-2", "AS-37")
 @pytest.mark.parametrize(
     "name",
-    ["client_id", "redirect_uri", "scope", "state", "response_type", "code_challenge", "code_challenge_method"]
-    + ["nonce", "prompt", "max_age", "request_uri", "unheard_of"],
+    [
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "response_type",
+        "code_challenge",
+        "code_challenge_method",
+        "nonce",
+        "prompt",
+        "max_age",
+        "request_uri",
+        "unheard_of",
+    ],
 )
 @pytest.mark.parametrize("twice", ["equal", "different", "empty"])
 async def test_repeated_parameter_is_a_page_and_never_a_redirect(client: OAuthClient, name: str, twice: str) -> None:

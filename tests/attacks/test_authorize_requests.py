@@ -96,8 +96,23 @@ async def test_code_challenge_method_is_s256(signed_in: Browser, client: OAuthCl
 @pytest.mark.requirement("attack-10", "AS-36")
 @pytest.mark.parametrize(
     "challenge",
-    ["a", "a" * 42, "a" * 44, "a" * 42 + "=", "a" * 43 + "=", "a" * 42 + "+", "a" * 42 + "/", "a" * 42 + ".", "a" * 42 + "~"]
-    + ["a" * 42 + "\n", "a" * 43 + "\n", " " + "a" * 42, "a" * 42 + "\u00e9", "a" * 42 + "\uff11", "a" * 5000],
+    [
+        "a",
+        "a" * 42,
+        "a" * 44,
+        "a" * 42 + "=",
+        "a" * 43 + "=",
+        "a" * 42 + "+",
+        "a" * 42 + "/",
+        "a" * 42 + ".",
+        "a" * 42 + "~",
+        "a" * 42 + "\n",
+        "a" * 43 + "\n",
+        " " + "a" * 42,
+        "a" * 42 + "\u00e9",
+        "a" * 42 + "\uff11",
+        "a" * 5000,
+    ],
     ids=lambda challenge: ascii(challenge[-4:]) + str(len(challenge)),
 )
 async def test_code_challenge_is_43_base64url_characters(
@@ -155,7 +170,9 @@ async def test_resource_that_is_not_served_here_is_invalid_target(
 
 
 @pytest.mark.requirement("attack-16")
-@pytest.mark.parametrize("character", ['"', "\\", "\x01", "\t", "\n", "\r", "\x7f", "\u00e9", "\u2028", "\u00a0"], ids=ascii)
+@pytest.mark.parametrize(
+    "character", ['"', "\\", "\x01", "\t", "\n", "\r", "\x7f", "\u00e9", "\u2028", "\u00a0"], ids=ascii
+)
 async def test_scope_with_a_character_no_scope_may_have_is_invalid_scope(
     signed_in: Browser, client: OAuthClient, character: str
 ) -> None:
@@ -164,11 +181,15 @@ async def test_scope_with_a_character_no_scope_may_have_is_invalid_scope(
 
 
 @pytest.mark.requirement("attack-16")
-@pytest.mark.parametrize("scope", ["nothing", "mcp:READ", "mcp:", "mcp", "mcp:read:all", "mcp:read,mcp:write", " ", "x" * 3000])
+@pytest.mark.parametrize(
+    "scope", ["nothing", "mcp:READ", "mcp:", "mcp", "mcp:read:all", "mcp:read,mcp:write", " ", "x" * 3000]
+)
 async def test_scope_of_which_nothing_exists_is_invalid_scope(
     signed_in: Browser, client: OAuthClient, scope: str
 ) -> None:
     await refusal(signed_in, client, "invalid_scope", {"scope": scope})
+    # Nobody is asked to sign in for nothing.
+    redirected_error(await client.http.get(client.url(Pkce.new(), scope=scope)), client, "invalid_scope")
 
 
 @pytest.mark.requirement("attack-17")
@@ -213,7 +234,9 @@ async def test_prompt_none_without_a_consent_is_consent_required(signed_in: Brow
 
 
 @pytest.mark.requirement("attack-18")
-@pytest.mark.parametrize("prompt", ["none login", "consent none", "none select_account", "create", "NONE", "login,consent"])
+@pytest.mark.parametrize(
+    "prompt", ["none login", "consent none", "none select_account", "create", "NONE", "login,consent"]
+)
 async def test_prompt_with_a_contradiction_or_an_unknown_value_is_refused(
     signed_in: Browser, client: OAuthClient, prompt: str
 ) -> None:

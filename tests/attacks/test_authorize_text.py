@@ -1,7 +1,9 @@
 """Text from outside is shown, and never acts: in pages, in descriptions and in headers."""
 
 import re
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.support.authorize import add_user, browser_of, consent_page, redirected_error, refused, registered, shown
 from tests.support.browser import Browser, form_of
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.server import Running
+from tests.support.server import Running, running
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -21,6 +23,13 @@ HOSTILE = [
 ]
 MARKUP = re.compile(r"<img|<script|<meta http-equiv|evil\.example>|>49<")
 HIDING = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x09\x0b-\x1f\x7f]")
+
+
+@pytest.fixture(scope="module")
+async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One server for the module: its tests look at what they change themselves."""
+    async with running(template, tmp_path_factory.mktemp("server")) as found:
+        yield found
 
 
 def inert(html: str) -> str:

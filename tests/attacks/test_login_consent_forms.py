@@ -1,7 +1,8 @@
 """Login and consent are given only through the server's own form, in the browser and for the request it was made for."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -19,11 +20,18 @@ from tests.support.authorize import (
 )
 from tests.support.browser import Browser, form_of
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.server import OWNER, PASSWORD, Running
+from tests.support.server import OWNER, PASSWORD, Running, running
 
 APPROVE = ("decision", "approve")
 DENY = ("decision", "deny")
 OWNER_FIELDS = {"username": OWNER, "password": PASSWORD}
+
+
+@pytest.fixture(scope="module")
+async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One server for the module: its tests look at what they change themselves."""
+    async with running(template, tmp_path_factory.mktemp("server")) as found:
+        yield found
 
 
 async def refused_unchanged(server: Running, posting: Callable[[], Awaitable[httpx2.Response]]) -> None:
@@ -81,7 +89,14 @@ async def test_form_with_a_forged_token_is_refused(
     await refused_unchanged(server, lambda: browser.submit(page, {**fields, "csrf": csrf}, button=button))
     right = form_of(page.text).fields["csrf"]
     at, _, mac = right.partition(".")
-    for forged in (right[:-1], f"{int(at) + 1}.{mac}", f"{at}.{mac.upper()}", f"{at}.{mac[::-1]}", f" {right}", f"{right}0"):
+    for forged in (
+        right[:-1],
+        f"{int(at) + 1}.{mac}",
+        f"{at}.{mac.upper()}",
+        f"{at}.{mac[::-1]}",
+        f" {right}",
+        f"{right}0",
+    ):
         await refused_unchanged(
             server, lambda forged=forged: browser.submit(page, {**fields, "csrf": forged}, button=button)
         )
@@ -141,8 +156,8 @@ async def test_token_of_another_browser_is_refused(
 async def test_consent_of_one_browser_says_nothing_about_another(
     server: Running, browser: Browser, client: OAuthClient, closing: AsyncExitStack
 ) -> None:
-    await add_user(server)
-    attacker = browser_of(closing, server)
+    await add_user(server, "mallory")
+    attacker = browser_of(closing, server, "mallory")
     url = client.url(Pkce.new())
     page = await consent_page(attacker, url)
     assert "code" in answered(await attacker.consent(page), client, 303)

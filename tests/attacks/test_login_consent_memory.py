@@ -94,9 +94,7 @@ async def test_consent_is_remembered_for_one_person_and_one_client(
 
 
 @pytest.mark.requirement("attack-24", "AS-39")
-async def test_consent_to_less_is_no_consent_to_all(
-    server: Running, browser: Browser, closing: AsyncExitStack
-) -> None:
+async def test_consent_to_less_is_no_consent_to_all(server: Running, browser: Browser, closing: AsyncExitStack) -> None:
     client = await confidential(closing, server)
     await client.code(browser, Pkce.new(), consent=["mcp:read"])
     assert asks(await browser.http.get(client.url(Pkce.new()))) == ["mcp:read", "mcp:write"]
@@ -107,9 +105,7 @@ async def test_consent_to_less_is_no_consent_to_all(
 async def test_denial_is_not_remembered_as_consent(server: Running, browser: Browser, closing: AsyncExitStack) -> None:
     client = await confidential(closing, server)
     page = await consent_page(browser, client.url(Pkce.new()))
-    redirected_error(
-        await browser.submit(page, button=("decision", "deny")), client, "access_denied", status=303
-    )
+    redirected_error(await browser.submit(page, button=("decision", "deny")), client, "access_denied", status=303)
     asks(await browser.http.get(client.url(Pkce.new())))
     assert await count(server, "consents") == 0
 
@@ -183,9 +179,7 @@ async def test_consent_shows_who_asks_for_which_scopes_of_which_resource(
 
 
 @pytest.mark.requirement("attack-30")
-async def test_client_of_the_operator_counts_as_verified(
-    make_server: MakeServer, closing: AsyncExitStack
-) -> None:
+async def test_client_of_the_operator_counts_as_verified(make_server: MakeServer, closing: AsyncExitStack) -> None:
     server = await closing.enter_async_context(make_server(MCP_OAUTH_CLIENT_NAME="The operator's own"))
     client = OAuthClient(server)
     closing.push_async_callback(client.close)

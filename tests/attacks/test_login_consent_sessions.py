@@ -10,7 +10,16 @@ import pytest
 from argon2 import PasswordHasher
 
 from oauth_server.store.verbs import users
-from tests.support.authorize import ALICE_PASSWORD, add_user, answered, browser_of, consent_page, refused, shown, state_of
+from tests.support.authorize import (
+    ALICE_PASSWORD,
+    add_user,
+    answered,
+    browser_of,
+    consent_page,
+    refused,
+    shown,
+    state_of,
+)
 from tests.support.browser import Browser, form_of
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running

@@ -131,7 +131,7 @@ async def test_missing_misshapen_or_too_many_redirect_uris_are_refused(
 
 @pytest.mark.requirement("AS-21", "AS-30")
 async def test_https_loopback_and_known_private_use_redirect_uris_are_accepted(client: OAuthClient) -> None:
-    for uris in ([[uri] for uri in ACCEPTED] + [ACCEPTED] + [[f"https://app.example/{i}" for i in range(20)]]):
+    for uris in [[uri] for uri in ACCEPTED] + [ACCEPTED] + [[f"https://app.example/{i}" for i in range(20)]]:
         reply = await register(client, redirect_uris=uris)
         assert reply.status_code == 201, reply.text
         assert reply.json()["redirect_uris"] == uris

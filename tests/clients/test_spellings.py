@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from tests.conftest import MakeServer
 from tests.support.mcp_clients import Era, Keychain, Kind, Person, connected, sdk_auth
 from tests.support.server import Running
 
@@ -53,6 +54,19 @@ async def test_url_may_have_capitals_or_a_trailing_slash(
         await connection.read("oauth://audit")
     assert person.asked[0]["resource"] == url.format(server.port).lower().rstrip("/")
     assert connection.token.scope == "mcp:read mcp:write offline_access mcp:admin"
+
+
+@pytest.mark.requirement("attack-67")
+async def test_trailing_slash_behind_a_proxy_leads_to_the_endpoint_and_not_to_plain_http(
+    make_server: MakeServer,
+) -> None:
+    async with make_server(MCP_OAUTH_ISSUER="https://mcp.example.com") as server:
+        here = f"http://127.0.0.1:{server.port}"
+        async with httpx2.AsyncClient(base_url=here, headers={"Host": "mcp.example.com"}) as http:
+            plain = await http.post("/mcp/", json={})
+            with_query = await http.post("/mcp/?a=b", json={})
+    assert (plain.status_code, plain.headers["location"]) == (307, "/mcp")
+    assert (with_query.status_code, with_query.headers["location"]) == (307, "/mcp?a=b")
 
 
 @pytest.mark.requirement("RS-05", "RS-09", "AS-40")

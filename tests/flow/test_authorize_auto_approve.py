@@ -89,7 +89,9 @@ async def test_user_who_does_not_exist_or_is_disabled_approves_nothing(
 async def test_checks_come_before_the_approval(approved: OAuthClient) -> None:
     before = await state_of(approved.server)
     shown(await approved.http.get(approved.url(Pkce.new(), redirect_uri="http://localhost.evil.example/callback")), 400)
-    redirected_error(await approved.http.get(approved.url(Pkce.new(), code_challenge=None)), approved, "invalid_request")
+    redirected_error(
+        await approved.http.get(approved.url(Pkce.new(), code_challenge=None)), approved, "invalid_request"
+    )
     assert await state_of(approved.server) == before
 
 

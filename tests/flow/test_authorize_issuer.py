@@ -1,6 +1,8 @@
 """The authorization response names its issuer, byte for byte, on success and on every error (RFC 9207)."""
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,9 +12,16 @@ from tests.conftest import MakeServer
 from tests.support.authorize import answered, browser_of, consent_page, redirected_error, registered
 from tests.support.browser import Browser, query_of
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.server import OWNER, PASSWORD, Running
+from tests.support.server import OWNER, PASSWORD, Running, running
 
 DOCUMENTS = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
+
+
+@pytest.fixture(scope="module")
+async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One server for the module: its tests look at what they change themselves."""
+    async with running(template, tmp_path_factory.mktemp("server")) as found:
+        yield found
 
 
 async def metadata_of(http: httpx2.AsyncClient) -> dict[str, Any]:
@@ -84,7 +93,11 @@ async def test_iss_of_the_redirect_uri_itself_does_not_stand_in_for_ours(
 @pytest.mark.requirement("AS-23", "AS-24", "AS-25")
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "[::1]:{port}", "127.0.0.1"])
 async def test_iss_never_follows_the_host_header(server: Running, client: OAuthClient, host: str) -> None:
-    headers = {"Host": host.format(port=server.port), "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    headers = {
+        "Host": host.format(port=server.port),
+        "X-Forwarded-Host": "evil.example",
+        "Forwarded": "host=evil.example",
+    }
     reply = await client.http.get(client.url(Pkce.new(), prompt="none"), headers=headers)
     redirected_error(reply, client, "login_required")
     assert (await client.http.get(DOCUMENTS[0], headers=headers)).json()["issuer"] == server.url

@@ -96,7 +96,9 @@ async def test_prompt_none_answers_at_once_where_nothing_has_to_be_asked(
 
 
 @pytest.mark.requirement("AS-01")
-@pytest.mark.parametrize(("max_age", "elapsed", "again"), [(100, 100, False), (100, 101, True), (0, 0, False), (0, 1, True)])
+@pytest.mark.parametrize(
+    ("max_age", "elapsed", "again"), [(100, 100, False), (100, 101, True), (0, 0, False), (0, 1, True)]
+)
 async def test_max_age_asks_for_a_new_login_when_the_last_one_is_older(
     server: Running, browser: Browser, client: OAuthClient, max_age: int, elapsed: int, again: bool
 ) -> None:

@@ -1,7 +1,6 @@
 """Whatever arrives, the standard's error is the answer and nothing is stored (RFC 6749 sections 3.1, 3.2 and 5.2)."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -88,24 +87,22 @@ async def test_a_wrong_method_is_told_which_ones_are_right(
 
 
 @pytest.mark.parametrize("path", [*FORM_ENDPOINTS, *PAGES])
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", "", "x", f"{FORM}x"]
-)
 @pytest.mark.requirement("attack-40")
 @pytest.mark.usefixtures("unchanged")
-async def test_a_form_of_another_content_type_is_refused(client: OAuthClient, path: str, content_type: str) -> None:
-    headers = {"Content-Type": content_type} if content_type else {}
-    for body in (urlencode(token_form(token="x")).encode(), b'{"grant_type": "authorization_code"}', b""):
-        assert_refused(path, await client.http.post(path, content=body, headers=headers))
+async def test_a_form_of_another_content_type_is_refused(client: OAuthClient, path: str) -> None:
+    for content_type in ("application/json", "text/plain", "multipart/form-data; boundary=x", "", "x", f"{FORM}x"):
+        headers = {"Content-Type": content_type} if content_type else {}
+        for body in (urlencode(token_form(token="x")).encode(), b'{"grant_type": "authorization_code"}', b""):
+            assert_refused(path, await client.http.post(path, content=body, headers=headers))
 
 
-@pytest.mark.parametrize("content_type", [FORM, "text/plain", "text/json", "multipart/form-data; boundary=x", ""])
 @pytest.mark.requirement("attack-40")
 @pytest.mark.usefixtures("unchanged")
-async def test_a_registration_of_another_content_type_is_refused(client: OAuthClient, content_type: str) -> None:
-    headers = {"Content-Type": content_type} if content_type else {}
+async def test_a_registration_of_another_content_type_is_refused(client: OAuthClient) -> None:
     body = f'{{"redirect_uris": ["{CALLBACK}"]}}'.encode()
-    assert_refused("", await client.http.post("/oauth/register", content=body, headers=headers))
+    for content_type in (FORM, "text/plain", "text/json", "multipart/form-data; boundary=x", ""):
+        headers = {"Content-Type": content_type} if content_type else {}
+        assert_refused("", await client.http.post("/oauth/register", content=body, headers=headers))
 
 
 @pytest.mark.parametrize("path", FORM_ENDPOINTS)
@@ -145,7 +142,7 @@ async def test_a_body_over_64_kib_is_too_large(client: OAuthClient, path: str) -
     assert_refused(path, await client.http.post(path, content=b"a" * (LIMIT + 1), headers=headers), 413)
     assert_refused(path, await client.http.post(path, content=chunks(LIMIT + 1), headers=headers), 413)
     within = await client.http.post(path, content=chunks(LIMIT), headers=headers)
-    assert within.status_code in (400, 401, 403)
+    assert within.status_code in (303, 400, 401, 403)
     huge = await client.http.post(path, content=b"a" * 10_000_000, headers=headers)
     assert_refused(path, huge, 413)
 
@@ -226,40 +223,41 @@ JSON_BODIES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("body", JSON_BODIES.values(), ids=JSON_BODIES)
 @pytest.mark.requirement("attack-40", "attack-53")
 @pytest.mark.usefixtures("unchanged")
-async def test_a_registration_that_is_no_json_object_is_refused(client: OAuthClient, body: bytes) -> None:
-    reply = await client.http.post("/oauth/register", content=body, headers={"Content-Type": "application/json"})
-    assert_error(reply, 400, "invalid_request")
+async def test_a_registration_that_is_no_json_object_is_refused(client: OAuthClient) -> None:
+    for body in JSON_BODIES.values():
+        reply = await client.http.post("/oauth/register", content=body, headers={"Content-Type": "application/json"})
+        assert_error(reply, 400, "invalid_request")
 
 
-Metadata = Callable[[str], dict[str, Any]]
+UNSTORABLE = (r"\ud800", r"\udfff\ud800", r"\u0000")
+GOOD = '"redirect_uris": ["https://a.example/"]'
 
 
-@pytest.mark.parametrize("escape", [r"\ud800", r"\udfff\ud800", r"\u0000"])
 @pytest.mark.parametrize(
-    "template",
+    ("document", "error"),
     [
-        '{"redirect_uris": ["%s"]}',
-        '{"redirect_uris": ["https://a.example/"], "client_name": "%s"}',
-        '{"redirect_uris": ["https://a.example/"], "client_uri": "https://a.example/%s"}',
-        '{"redirect_uris": ["https://a.example/"], "contacts": ["%s"]}',
-        '{"redirect_uris": ["https://a.example/"], "software_id": "%s"}',
-        '{"redirect_uris": ["https://a.example/"], "scope": "%s"}',
-        '{"redirect_uris": ["https://a.example/"], "post_logout_redirect_uris": ["https://a.example/%s"]}',
-        '{"redirect_uris": ["https://a.example/"], "application_type": "%s"}',
-        '{"redirect_uris": ["https://a.example/"], "token_endpoint_auth_method": "%s"}',
-        '{"redirect_uris": ["https://a.example/"], "grant_types": ["%s"]}',
+        ('{"redirect_uris": ["%s"]}', "invalid_redirect_uri"),
+        (f'{{{GOOD}, "post_logout_redirect_uris": ["https://a.example/%s"]}}', "invalid_redirect_uri"),
+        (f'{{{GOOD}, "client_name": "%s"}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "client_uri": "https://a.example/%s"}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "contacts": ["%s"]}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "software_id": "%s"}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "scope": "%s"}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "application_type": "%s"}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "token_endpoint_auth_method": "%s"}}', "invalid_client_metadata"),
+        (f'{{{GOOD}, "grant_types": ["%s"]}}', "invalid_client_metadata"),
     ],
+    ids=lambda value: value[:60],
 )
 @pytest.mark.requirement("attack-53", "attack-40")
 @pytest.mark.usefixtures("unchanged")
 async def test_text_that_no_database_stores_is_refused_in_every_member(
-    client: OAuthClient, template: str, escape: str
+    client: OAuthClient, document: str, error: str
 ) -> None:
-    reply = await client.http.post(
-        "/oauth/register", content=template % escape, headers={"Content-Type": "application/json"}
-    )
-    in_uri = "redirect_uris" in template.partition("%s")[0].rsplit(", ", 1)[-1]
-    assert_error(reply, 400, "invalid_redirect_uri" if in_uri else "invalid_client_metadata")
+    for escape in UNSTORABLE:
+        reply = await client.http.post(
+            "/oauth/register", content=document % escape, headers={"Content-Type": "application/json"}
+        )
+        assert_error(reply, 400, error)

@@ -48,10 +48,22 @@ async def test_what_is_left_out_gets_the_documents_defaults(
 @pytest.mark.requirement("AS-21")
 async def test_members_that_are_null_count_as_omitted(client: OAuthClient) -> None:
     plain = (await register(client)).json()
-    names = (
-        "client_name client_uri logo_uri tos_uri policy_uri scope contacts token_endpoint_auth_method grant_types "
-        "response_types application_type software_id software_version post_logout_redirect_uris"
-    ).split()
+    names = [
+        "client_name",
+        "client_uri",
+        "logo_uri",
+        "tos_uri",
+        "policy_uri",
+        "scope",
+        "contacts",
+        "token_endpoint_auth_method",
+        "grant_types",
+        "response_types",
+        "application_type",
+        "software_id",
+        "software_version",
+        "post_logout_redirect_uris",
+    ]
     reply = await register(client, **dict.fromkeys(names))
     assert reply.status_code == 201, reply.text
     assert {**reply.json(), "client_id": ""} == {**plain, "client_id": ""}

@@ -97,9 +97,7 @@ async def test_an_access_token_lives_as_long_as_configured_and_no_longer(make_se
 
 
 @pytest.mark.requirement("AS-01")
-async def test_an_id_token_is_what_openid_connect_says(
-    server: Running, browser: Browser, client: OAuthClient
-) -> None:
+async def test_an_id_token_is_what_openid_connect_says(server: Running, browser: Browser, client: OAuthClient) -> None:
     start = int(server.clock())
     await client.tokens(browser)  # signs in
     server.clock.advance(100)

@@ -54,7 +54,7 @@ async def test_a_session_id_is_no_credential(http: httpx2.AsyncClient, era: Era)
 async def test_only_post_is_served(shared: Running, http: httpx2.AsyncClient, era: Era, method: str) -> None:
     sent = headers_for(era, "tools/list", None, await token_for(shared, "mcp:admin"))
     reply = await http.request(method, "/mcp", headers={**sent, "Accept": "text/event-stream", "Mcp-Session-Id": "x"})
-    assert reply.status_code == 405
+    assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
     assert "mcp-session-id" not in reply.headers
 
 

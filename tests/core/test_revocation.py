@@ -1,0 +1,141 @@
+"""The revocation filter: no false negative, a bounded memory, and the time of issue decides."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from oauth_server.core import revocation
+from oauth_server.core.revocation import RevocationFilter
+from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.records import Revocation
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import revocations
+from tests.support.clock import ManualClock
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    found = Store(f"sqlite:///{tmp_path}/oauth.db")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+async def found(store: Store, clock: ManualClock) -> RevocationFilter:
+    made = RevocationFilter(store, clock)
+    await made.refresh()
+    return made
+
+
+async def announce(store: Store, clock: ManualClock, *entries: tuple[str, str], lifetime: float = 100) -> None:
+    """Revoke these now."""
+    await store.write(
+        revocations.revoke,
+        [Revocation(kind, value, clock(), clock() + lifetime) for kind, value in entries],  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.requirement("attack-64")
+@pytest.mark.parametrize("kind", ["token", "grant", "user", "client"])
+async def test_what_was_revoked_is_suspected_after_a_refresh_and_confirmed_by_the_store(
+    store: Store, clock: ManualClock, found: RevocationFilter, kind: str
+) -> None:
+    entries = (("token", "x"), ("grant", "x"), ("user", "x"), ("client", "x"))
+    assert not found.suspects(entries)
+    await announce(store, clock, (kind, "x"))
+    await found.refresh()
+    assert found.suspects(entries)
+    others = tuple(entry for entry in entries if entry[0] != kind)
+    assert not found.suspects(others)
+    assert await found.confirmed(entries, clock() - 1)
+    assert not await found.confirmed(others, clock() - 1)
+
+
+@pytest.mark.requirement("attack-64")
+@pytest.mark.parametrize(("issued", "revoked"), [(-1, True), (0, True), (1, False)])
+async def test_only_tokens_issued_up_to_the_revocation_end(
+    store: Store, clock: ManualClock, found: RevocationFilter, issued: float, revoked: bool
+) -> None:
+    await announce(store, clock, ("user", "u"))
+    await found.refresh()
+    assert await found.confirmed((("user", "u"),), clock() + issued) is revoked
+
+
+async def test_expired_entries_are_forgotten(
+    store: Store, clock: ManualClock, found: RevocationFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        await announce(store, clock, ("token", f"t{number}"), lifetime=10 if number else 1000)
+    await found.refresh()
+    assert len(found._until) == 100
+    clock.advance(11)
+    monkeypatch.setattr(revocation, "POLL_SECONDS", 0.001)
+    polling = asyncio.create_task(found.poll())
+    for _ in range(2000):
+        if len(found._until) == 1:
+            break
+        await asyncio.sleep(0.01)
+    polling.cancel()
+    with suppress(asyncio.CancelledError):
+        await polling
+    assert len(found._until) == 1
+    assert found.suspects((("token", "t0"),))
+    assert not found.suspects((("token", "t1"),))
+
+
+async def test_entries_that_expired_before_the_start_are_never_taken_in(store: Store, clock: ManualClock) -> None:
+    await announce(store, clock, ("token", "old"), lifetime=10)
+    await announce(store, clock, ("token", "new"))
+    clock.advance(11)
+    late = RevocationFilter(store, clock)
+    await late.refresh()
+    assert len(late._until) == 1
+    assert late.suspects((("token", "new"),))
+
+
+async def test_listeners_hear_of_a_change_once_and_of_nothing_else(
+    store: Store, clock: ManualClock, found: RevocationFilter
+) -> None:
+    heard: list[int] = []
+    found.on_change(lambda: heard.append(1))
+    await found.refresh()
+    assert heard == []
+    await announce(store, clock, ("user", "u"), ("client", "c"))
+    await found.refresh()
+    await found.refresh()
+    assert heard == [1]
+    await store.write(revocations.bump)  # a change that revokes nothing, such as a new ceiling
+    await found.refresh()
+    assert heard == [1, 1]
+
+
+async def test_an_unreachable_store_is_waited_for_and_named_once(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unreachable(RevocationFilter):
+        failures = 3
+
+        async def refresh(self) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailableError("no answer")
+            await super().refresh()
+
+    made = Unreachable(store, clock)
+    await announce(store, clock, ("grant", "g"))
+    monkeypatch.setattr(revocation, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(logging.getLogger("oauth_server"), "propagate", True)
+    polling = asyncio.create_task(made.poll())
+    for _ in range(1000):
+        if made.suspects((("grant", "g"),)):
+            break
+        await asyncio.sleep(0.01)
+    polling.cancel()
+    with suppress(asyncio.CancelledError):
+        await polling
+    assert made.suspects((("grant", "g"),))
+    assert caplog.text.count("the revocations cannot be read: no answer") == 1
