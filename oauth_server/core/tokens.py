@@ -129,7 +129,7 @@ class Tokens:
         return found
 
     def _cached(self, token: str) -> AccessToken:
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         found = self._cache.get(digest)
         if found is None:
             found = self._inspect(token)

@@ -3,13 +3,11 @@
 Sources: OAuth 2.1 section 4.1, RFC 9207, OpenID Connect Core 1.0 section 3.1.2, RFC 9700 sections 4.1 and 4.12.
 """
 
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oauth_server.core.clock import random_token
 from oauth_server.core.documents import AUTHORIZE_PATH
 from oauth_server.core.errors import (
     AccessDeniedError,
@@ -23,47 +21,21 @@ from oauth_server.core.grants import Approval
 from oauth_server.core.redirect_uris import is_loopback, same_but_port, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.core.users import PasswordError
-from oauth_server.flow import pages
 from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeRequest, run_checks
-from oauth_server.flow.consent_view import consent_view
+from oauth_server.flow.authorize_forms import Forms
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import (
     error_page,
     log_refusal,
-    page_reply,
     parse_pairs,
     read_pairs,
     redirect_reply,
     to_params,
 )
-from oauth_server.store.records import Client, Session
+from oauth_server.flow.turn import Turn
+from oauth_server.store.records import Session
 
 WRONG_CREDENTIALS = "The user name or the password is wrong."
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One request of a browser to this endpoint: what it asks for, and who sent it."""
-
-    request: Request
-    asked: AuthorizeRequest
-    cookie: str | None
-    session: Session | None
-
-    @property
-    def query(self) -> str:
-        """The authorization request as it was sent; every form posts back to it, and is bound to it."""
-        return str(self.request.url.query)
-
-    @property
-    def action(self) -> str:
-        """Where the forms post to."""
-        return f"{AUTHORIZE_PATH}?{self.query}"
-
-    @property
-    def client(self) -> Client:
-        """The verified client."""
-        return self.asked.known_client
 
 
 class Authorize:
@@ -73,6 +45,7 @@ class Authorize:
         self._services = services
         self._deployment = services.deployment
         self._cookie = SessionCookie(services.deployment)
+        self._forms = Forms(services, self._cookie)
 
     async def get(self, request: Request) -> Response:
         """Show what is still missing, or answer the client."""
@@ -129,17 +102,17 @@ class Authorize:
         if session is None or self._must_sign_in(turn, session):
             if silent:
                 raise self._refused(turn, LoginRequiredError())
-            return self._login_page(turn)
+            return self._forms.login(turn)
         if session.user.must_change_password:
             if silent:
                 raise self._refused(turn, LoginRequiredError("The person must choose a new password first."))
-            return self._password_page(turn, session)
+            return self._forms.password(turn, session)
         offered = self._offered(turn, session)
         if await self._consent_stands(turn, session, offered):
             return await self._approve(turn, session, offered, asked=False)
         if silent:
             raise self._refused(turn, ConsentRequiredError())
-        return self._consent_page(turn, session, offered)
+        return self._forms.consent(turn, session, offered)
 
     def _refused(self, turn: Turn, error: OAuthError) -> AuthorizeRefused:
         return AuthorizeRefused(error, turn.asked.redirect_uri, turn.asked.state)
@@ -195,77 +168,27 @@ class Authorize:
         )
         return self._answer(turn.asked.redirect_uri, [("code", code)], turn.asked.state, after_post=asked)
 
-    # Pages
-
-    def _login_page(self, turn: Turn, username: str = "", error: str | None = None) -> Response:
-        cookie = turn.cookie or random_token()
-        reply = page_reply(
-            pages.login(
-                action=turn.action,
-                csrf=self._csrf(turn, cookie, "login"),
-                client_name=turn.client.name or turn.client.client_id,
-                username=username or turn.asked.params.get("login_hint") or "",
-                error=error,
-            ),
-            401 if error else 200,
-        )
-        if turn.cookie is None:
-            self._cookie.set(reply, cookie)
-        return reply
-
-    def _password_page(self, turn: Turn, session: Session, error: str | None = None) -> Response:
-        html = pages.change_password(
-            action=turn.action,
-            csrf=self._csrf(turn, turn.cookie or "", "password"),
-            username=session.user.username,
-            error=error,
-        )
-        return page_reply(html, 400 if error else 200)
-
-    def _consent_page(
-        self, turn: Turn, session: Session, offered: tuple[str, ...], error: str | None = None
-    ) -> Response:
-        csrf = self._csrf(turn, turn.cookie or "", "consent")
-        view = consent_view(turn.asked, session.user, offered, action=turn.action, csrf=csrf)
-        return page_reply(pages.consent(view, error), 400 if error else 200)
-
-    def _csrf(self, turn: Turn, cookie: str, step: str) -> str:
-        return self._services.sessions.csrf(cookie, f"{step} {turn.query}")
-
     # Forms
 
     async def _submitted(self, turn: Turn, pairs: list[tuple[str, str]]) -> Response:
         form = {name: value for name, value in pairs if name != "scope"}
         step = "consent" if "decision" in form else "password" if "new_password" in form else "login"
-        self._check_form(turn, step, form.get("csrf", ""))
+        self._forms.check(turn, step, form.get("csrf", ""))
         if step == "login":
             return await self._sign_in(turn, form.get("username", ""), form.get("password", ""))
         if turn.session is None:
-            return self._login_page(turn, error="Your session has ended; sign in again.")
+            return self._forms.login(turn, error="Your session has ended; sign in again.")
         if step == "password":
             return await self._change_password(turn, turn.session, form)
         chosen = {value for name, value in pairs if name == "scope"}
         return await self._decide(turn, turn.session, form["decision"], chosen)
 
-    def _check_form(self, turn: Turn, step: str, csrf: str) -> None:
-        """Accept a form only from our own page in the same browser; raises AuthorizeRefused, shown as a page."""
-        origin = turn.request.headers.get("origin")
-        foreign = origin is not None and origin not in self._deployment.origins
-        if foreign or turn.request.headers.get("sec-fetch-site") == "cross-site":
-            error = AccessDeniedError("This form was sent from another site.", reason=f"Origin {origin!r:.100}")
-        elif not self._services.sessions.csrf_valid(csrf, turn.cookie, f"{step} {turn.query}"):
-            error = AccessDeniedError("This form is too old, or belongs to another browser; go back and try again.")
-        else:
-            return
-        error.check = "check_form"
-        raise AuthorizeRefused(error)
-
     async def _sign_in(self, turn: Turn, username: str, password: str) -> Response:
         user = await self._services.users.sign_in(username, password)
         if user is None:
-            return self._login_page(turn, username, WRONG_CREDENTIALS)
+            return self._forms.login(turn, username, WRONG_CREDENTIALS)
         session_id = await self._services.sessions.start(user, turn.cookie)
-        reply = redirect_reply(f"{AUTHORIZE_PATH}?{_signed_in_query(turn)}", after_post=True)
+        reply = redirect_reply(turn.action_after_login, after_post=True)
         self._cookie.set(reply, session_id)
         return reply
 
@@ -274,7 +197,7 @@ class Authorize:
         try:
             await self._services.users.change_password(session.user, new, again, session.session_hash)
         except PasswordError as error:
-            return self._password_page(turn, session, str(error))
+            return self._forms.password(turn, session, str(error))
         return redirect_reply(turn.action, after_post=True)
 
     async def _decide(self, turn: Turn, session: Session, decision: str, chosen: set[str]) -> Response:
@@ -288,18 +211,5 @@ class Authorize:
         offered = self._offered(turn, session)
         scope = tuple(s for s in offered if s in chosen)
         if not scope:
-            return self._consent_page(turn, session, offered, "Choose at least one permission, or deny the request.")
+            return self._forms.consent(turn, session, offered, "Choose at least one permission, or deny the request.")
         return await self._approve(turn, session, scope, asked=True)
-
-
-def _signed_in_query(turn: Turn) -> str:
-    """The request to go on with after a login, which has done what prompt=login and max_age asked for."""
-    pairs = []
-    for name, value in parse_pairs(turn.request.scope["query_string"]):
-        if name == "prompt":
-            kept = " ".join(p for p in value.split() if p not in ("login", "select_account"))
-            if kept:
-                pairs.append((name, kept))
-        elif name != "max_age":
-            pairs.append((name, value))
-    return urlencode(pairs)

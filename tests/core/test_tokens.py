@@ -183,6 +183,8 @@ async def test_the_cache_is_bounded_and_keeps_the_newest(tokens: Tokens, monkeyp
 async def test_refused_tokens_take_no_memory(tokens: Tokens) -> None:
     for number in range(50):
         assert await failed(tokens, f"a.b.{number}") == "format"
+    for text in ("", "\ud800", "\udc80.b.c", "ä.b.c", "\x00"):
+        assert await failed(tokens, text) == "format"
     assert len(tokens._cache) == 0
 
 

@@ -1,5 +1,7 @@
 """The discovery documents say exactly this, to every client alike, from bytes that were built once."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -8,7 +10,7 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_u
 from authlib.oidc.discovery import OpenIDProviderMetadata
 
 from tests.conftest import MakeServer
-from tests.support.server import Running
+from tests.support.server import Running, running
 
 WELL_KNOWN = "/.well-known/"
 RESOURCE, MCP, SERVER, OPENID, KEYS = (
@@ -65,8 +67,14 @@ def openid(issuer: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    async with running(template, tmp_path_factory.mktemp("documents")) as found:
+        yield found
+
+
 @pytest.fixture
-async def http(server: Running) -> Any:
+async def http(server: Running) -> AsyncIterator[httpx2.AsyncClient]:
     async with server.client() as found:
         yield found
 

@@ -1,0 +1,74 @@
+"""The forms of the authorization endpoint: shown, and taken back only from the browser they were shown to.
+
+Sources: RFC 9700 sections 4.7 and 4.16, MCP security best practices (consent).
+"""
+
+from starlette.responses import Response
+
+from oauth_server.core.clock import random_token
+from oauth_server.core.errors import AccessDeniedError
+from oauth_server.core.services import Services
+from oauth_server.flow import pages
+from oauth_server.flow.authorize_checks import AuthorizeRefused
+from oauth_server.flow.consent_view import consent_view
+from oauth_server.flow.cookies import SessionCookie
+from oauth_server.flow.http import page_reply
+from oauth_server.flow.turn import Turn
+from oauth_server.store.records import Session
+
+
+class Forms:
+    """Login, new password and consent."""
+
+    def __init__(self, services: Services, cookie: SessionCookie) -> None:
+        self._services = services
+        self._cookie = cookie
+
+    def login(self, turn: Turn, username: str = "", error: str | None = None) -> Response:
+        """The login form; a browser without a session id gets one, to key the CSRF token."""
+        cookie = turn.cookie or random_token()
+        reply = page_reply(
+            pages.login(
+                action=turn.action,
+                csrf=self._csrf(turn, cookie, "login"),
+                client_name=turn.client.name or turn.client.client_id,
+                username=username or turn.asked.params.get("login_hint") or "",
+                error=error,
+            ),
+            401 if error else 200,
+        )
+        if turn.cookie is None:
+            self._cookie.set(reply, cookie)
+        return reply
+
+    def password(self, turn: Turn, session: Session, error: str | None = None) -> Response:
+        """The form for a new password."""
+        html = pages.change_password(
+            action=turn.action,
+            csrf=self._csrf(turn, turn.cookie or "", "password"),
+            username=session.user.username,
+            error=error,
+        )
+        return page_reply(html, 400 if error else 200)
+
+    def consent(self, turn: Turn, session: Session, offered: tuple[str, ...], error: str | None = None) -> Response:
+        """The consent form, with the scopes that this person may be granted."""
+        csrf = self._csrf(turn, turn.cookie or "", "consent")
+        view = consent_view(turn.asked, session.user, offered, action=turn.action, csrf=csrf)
+        return page_reply(pages.consent(view, error), 400 if error else 200)
+
+    def _csrf(self, turn: Turn, cookie: str, step: str) -> str:
+        return self._services.sessions.csrf(cookie, f"{step} {turn.query}")
+
+    def check(self, turn: Turn, step: str, csrf: str) -> None:
+        """Accept a form only from our own page in the same browser; raises AuthorizeRefused, shown as a page."""
+        origin = turn.request.headers.get("origin")
+        foreign = origin is not None and origin not in self._services.deployment.origins
+        if foreign or turn.request.headers.get("sec-fetch-site") == "cross-site":
+            error = AccessDeniedError("This form was sent from another site.", reason=f"Origin {origin!r:.100}")
+        elif not self._services.sessions.csrf_valid(csrf, turn.cookie, f"{step} {turn.query}"):
+            error = AccessDeniedError("This form is too old, or belongs to another browser; go back and try again.")
+        else:
+            return
+        error.check = "check_form"
+        raise AuthorizeRefused(error)
