@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
 from pydantic import Field
 
 from oauth_server.core.services import Runtime
-from oauth_tools.common import Answer, admit, read_only, reply, schema
+from oauth_tools.common import Answer, admit, read_only, refusal, reply, schema
 
 NAME = "mcp_oauth_check_compliance"
 SPEC_VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
@@ -81,14 +80,14 @@ def register(mcp: FastMCP, runtime: Runtime, inspect: Inspect) -> None:
         services, principal = admit(runtime, NAME, {"server_url": server_url})
         version = spec_version or SPEC_VERSIONS[-1]
         if version not in SPEC_VERSIONS:
-            raise ToolError(f"spec_version must be one of {', '.join(SPEC_VERSIONS)}.")
+            raise refusal(f"spec_version must be one of {', '.join(SPEC_VERSIONS)}.")
         own = not server_url or services.deployment.is_own(server_url)
         if depth == "active" and not (own or principal.local):
-            raise ToolError("Only the local operator (stdio) may check another server actively; use depth passive.")
+            raise refusal("Only the local operator (stdio) may check another server actively; use depth passive.")
         target = services.deployment.endpoint if own else server_url
         inspection = Inspection(target, version, depth, access_token, own, principal.local)
         try:
             report, text = await inspect(inspection)
         except ValueError as error:
-            raise ToolError(f"server_url: {error}") from None
+            raise refusal(f"server_url: {error}") from None
         return reply(report, text)

@@ -1,6 +1,7 @@
 """What the tools and resources share: the caller, typed results with readable text, errors a model can act on."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,11 @@ class Answer(BaseModel):
     """A typed tool result; members beyond the declared ones are the standard's own."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+
+def refusal(sentence: str) -> ToolError:
+    """An expected refusal of a tool call: an answer for the model, not an error of this server's log."""
+    return ToolError(sentence, log_level=logging.DEBUG)
 
 
 def read_only(title: str, *, open_world: bool = False) -> ToolAnnotations:
@@ -44,14 +50,14 @@ def admit(runtime: Runtime, tool: str, arguments: Mapping[str, Any]) -> tuple[Se
     """The services for a tool call that may go on; raises ToolError saying what is missing."""
     services = runtime.services
     if not services.deployment.settings.enabled:
-        raise ToolError(OFF)
+        raise refusal(OFF)
     principal = caller()
     needed = tool_scope(services.deployment, tool, arguments)
     try:
         if needed is not None:
             principal.require(needed)
     except InsufficientScopeError as error:
-        raise ToolError(f"{error.description} Sign in again and grant it.") from None
+        raise refusal(f"{error.description} Sign in again and grant it.") from None
     return services, principal
 
 

@@ -12,6 +12,7 @@ from oauth_tools import (
     resources,
     validate_token,
 )
+from oauth_tools.arguments import PlainArgumentErrors
 from oauth_tools.lists import CeilingFilter
 
 
@@ -25,3 +26,4 @@ def register_all(mcp: FastMCP, runtime: Runtime, inspect: check_compliance.Inspe
     check_compliance.register(mcp, runtime, inspect)
     resources.register(mcp, runtime)
     mcp.add_middleware(CeilingFilter(runtime))
+    mcp.add_middleware(PlainArgumentErrors())

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
 from mcp_types import ToolAnnotations
 from pydantic import Field
@@ -11,7 +10,7 @@ from pydantic import Field
 from oauth_server.core.errors import OAuthError
 from oauth_server.core.scopes import ADMIN, missing
 from oauth_server.core.services import Runtime
-from oauth_tools.common import Answer, admit, reply, schema
+from oauth_tools.common import Answer, admit, refusal, reply, schema
 
 NAME = "mcp_oauth_register_client"
 
@@ -104,7 +103,7 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
                 metadata, by_administrator=not missing((ADMIN,), principal.scope)
             )
         except OAuthError as error:
-            raise ToolError(f"{error.error}: {error.description}") from None
+            raise refusal(f"{error.error}: {error.description}") from None
         secret = (
             " Its client_secret is in the structured result, and shown only this once."
             if "client_secret" in answer

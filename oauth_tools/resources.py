@@ -1,5 +1,6 @@
 """The oauth:// resources: the discovery documents, the caller, and what an administrator may look up."""
 
+import logging
 from typing import Any
 
 from fastmcp import FastMCP
@@ -20,15 +21,19 @@ JSON = "application/json"
 NEWEST = 200  # how many rows the lists show
 
 
+def _refusal(sentence: str) -> ResourceError:
+    return ResourceError(sentence, log_level=logging.DEBUG)  # expected: not an error of this server's log
+
+
 def _admit(runtime: Runtime, uri: str) -> tuple[Services, Principal]:
     services = runtime.services
     if not services.deployment.settings.enabled:
-        raise ResourceError(OFF)
+        raise _refusal(OFF)
     principal, needed = caller(), resource_scope(uri)
     try:
         principal.require(*([needed] if needed else ()))
     except InsufficientScopeError as error:
-        raise ResourceError(error.description) from None
+        raise _refusal(error.description) from None
     return services, principal
 
 
@@ -113,7 +118,7 @@ def _register_administration(mcp: FastMCP, runtime: Runtime) -> None:
         services, _ = _admit(runtime, f"oauth://clients/{client_id}")
         found = await services.clients.find(client_id)
         if found is None:
-            raise ResourceError("No client has this client_id; oauth://clients lists them.")
+            raise _refusal("No client has this client_id; oauth://clients lists them.")
         return pretty(_client(found))
 
     @mcp.resource("oauth://grants", title="Live grants", mime_type=JSON)

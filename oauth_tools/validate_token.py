@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ToolError
 from fastmcp.tools import ToolResult
 from pydantic import Field
 
@@ -11,7 +10,7 @@ from oauth_server.core import scopes
 from oauth_server.core.errors import InvalidScopeError, InvalidTokenError
 from oauth_server.core.services import Runtime, Services
 from oauth_server.core.tokens import CHECKS, AccessToken
-from oauth_tools.common import Answer, admit, read_only, reply, schema
+from oauth_tools.common import Answer, admit, read_only, refusal, reply, schema
 
 NAME = "mcp_oauth_validate_token"
 
@@ -74,7 +73,7 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
         try:
             wanted = scopes.parse(required_scopes)
         except InvalidScopeError as error:
-            raise ToolError(f"required_scopes: {error.description}") from None
+            raise refusal(f"required_scopes: {error.description}") from None
         verdict = await _judge(services, token.strip(), wanted, resource.strip())
         return reply(verdict, _text(verdict))
 
@@ -85,7 +84,7 @@ async def _judge(services: Services, token: str, wanted: tuple[str, ...], resour
     if resource:
         name = resources.canonical(resource)
         if name is None:
-            raise ToolError(f"resource: not served here; this server's resources are {', '.join(resources.names)}.")
+            raise refusal(f"resource: not served here; this server's resources are {', '.join(resources.names)}.")
         audience = (name,)
     try:
         found = await services.tokens.verify(token, audience)

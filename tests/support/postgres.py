@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 
 
@@ -73,8 +74,10 @@ def postgres_server() -> Iterator[Postgres]:
     try:
         yield Postgres(server)
     finally:
-        with suppress(ProcessLookupError):
-            os.kill(server.get_pid(), signal.SIGQUIT)  # at once: the data is thrown away
+        with suppress(psutil.Error):
+            postmaster = psutil.Process(server.get_pid())
+            postmaster.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
+            postmaster.wait(10)
         server.cleanup()
         for path, mode in before.items():
             if path.exists() and path.stat().st_mode & 0o7777 != mode:
