@@ -39,7 +39,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, person: Person) -> list["asyncio.Tas
 async def test_fastmcp_signs_in_through_its_own_listener(
     era: Era, server: Running, person: Person, opened: list["asyncio.Task[int]"]
 ) -> None:
-    auth = OAuth(token_storage=MemoryStore())
+    auth = OAuth(token_storage=MemoryStore(), callback_timeout=10)
     async with fastmcp.Client(f"{server.url}/mcp", auth=auth, mode=era) as client:
         assert len(await client.list_tools()) == 6
         assert client.protocol_version == VERSIONS[era]
@@ -47,11 +47,11 @@ async def test_fastmcp_signs_in_through_its_own_listener(
     assert person.asked[0]["redirect_uri"] == f"http://localhost:{auth.redirect_port}/callback"
 
 
-@pytest.mark.requirement("AS-37", "attack-1")
+@pytest.mark.requirement("AS-37")
 async def test_fastmcp_whose_registration_is_gone_registers_again(
     era: Era, server: Running, person: Person, opened: list["asyncio.Task[int]"]
 ) -> None:
-    auth = OAuth(f"{server.url}/mcp", token_storage=MemoryStore())
+    auth = OAuth(f"{server.url}/mcp", token_storage=MemoryStore(), callback_timeout=10)
     gone = OAuthClientInformationFull(client_id="of-a-lost-database", redirect_uris=[AnyUrl(CALLBACK)])
     await auth.token_storage_adapter.set_client_info(gone)
     async with fastmcp.Client(f"{server.url}/mcp", auth=auth, mode=era) as client:

@@ -103,7 +103,6 @@ async def test_first_answer_challenges_without_an_error_and_without_offline_acce
     )
 
 
-@pytest.mark.requirement("attack-65")
 async def test_every_later_request_carries_the_token_in_its_header_alone(
     kind: Kind, era: Era, server: Running, person: Person
 ) -> None:

@@ -81,7 +81,6 @@ async def test_client_whose_clock_is_slow_is_told_by_a_401_and_signs_in_again(
     assert len(connection.sent("/oauth/register")) == 1
 
 
-@pytest.mark.requirement("attack-44")
 async def test_client_whose_refresh_token_is_refused_signs_in_again(
     kind: Kind, era: Era, server: Running, person: Person
 ) -> None:

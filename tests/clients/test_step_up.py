@@ -45,7 +45,7 @@ async def test_client_with_read_alone_gains_write_by_the_403(
     assert connection.trail[-2:] == [("POST", "/oauth/token", 200), ("POST", "/mcp", 200)]
 
 
-@pytest.mark.requirement("RS-15", "RS-16", "RS-19", "attack-66")
+@pytest.mark.requirement("RS-15", "RS-16", "attack-66")
 async def test_client_gains_admin_by_the_403_and_keeps_what_it_had(
     kind: Kind, era: Era, server: Running, person: Person
 ) -> None:

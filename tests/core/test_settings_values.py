@@ -315,10 +315,12 @@ def test_any_environment_loads_or_is_explained_in_one_line(environ: dict[str, st
 
 
 @_ANY
+@hypothesis.example(name="MCP_OAUTH_REQUIRE_HTTPS", value="1")
+@hypothesis.example(name="MCP_OAUTH_REFRESH_TOKEN_EXPIRY", value="31536000")
 @hypothesis.given(name=st.sampled_from(list(DEFAULTS)), value=_TEXT)
-def test_a_mistake_is_blamed_on_its_own_name(name: str, value: str) -> None:
+def test_a_mistake_names_the_setting_that_made_it(name: str, value: str) -> None:
     error = outcome({name: value})
-    assert error is None or error.name == name
+    assert error is None or name in str(error)
 
 
 @_ANY

@@ -65,7 +65,6 @@ def test_every_variable_is_a_setting_and_means_what_it_says() -> None:
     assert secret.get_secret_value() == "mcp_secret_key_change_in_production_2024"
 
 
-@pytest.mark.requirement("attack-71", "regression-10")
 def test_configuration_options_warn_of_plain_http_and_of_the_sample_secret() -> None:
     _, settings = loaded(ALL)
     assert deploy(settings, "0.0.0.0", 8000).warnings == WARNINGS  # noqa: S104 - what a container binds to
@@ -79,7 +78,7 @@ def test_every_variable_the_document_mentions_is_a_setting() -> None:
     assert mentioned <= set(ENV_NAMES.values())
 
 
-@pytest.mark.requirement("AS-06", "RS-03", "attack-38", "regression-10")
+@pytest.mark.requirement("AS-06", "RS-03", "attack-38")
 async def test_server_runs_with_the_documents_variables(make_server: MakeServer) -> None:
     variables = environment(block(*ALL))
     issuer = "http://mcp-server:8000"
