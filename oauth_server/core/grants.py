@@ -86,7 +86,13 @@ class Grants:
         self._tokens = tokens
         self._revoked = revoked
         self._clock = clock
-        self.permitted = Permitted(frozenset(self._settings.scope), frozenset(IDENTITY))
+        self.permitted = Permitted(
+            configured=frozenset(self._settings.scope),
+            unlimited=frozenset(IDENTITY),
+            includes=scopes.HIERARCHY,
+            # /mcp accepts a token for the whole resource, so a grant for that may be used for a token for /mcp alone.
+            narrower={self._resources.root: frozenset((self._resources.mcp,))},
+        )
 
     async def consented(self, session: Session, client: Client, key: str, resources: tuple[str, ...]) -> frozenset[str]:
         """What this person consented to before for this client, redirect URI and resource."""

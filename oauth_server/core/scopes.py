@@ -1,7 +1,7 @@
 """Scopes: their syntax, their hierarchy and what they mean to a person (RFC 6749 section 3.3)."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from oauth_server.core.errors import InvalidScopeError
 
@@ -12,7 +12,7 @@ ADMIN = "mcp:admin"
 # Identity scopes carry no right to a resource, so no ceiling and no configuration limits them.
 IDENTITY = ("openid", "profile", "email", "offline_access")
 
-_IMPLIES: dict[str, frozenset[str]] = {ADMIN: frozenset((WRITE, READ)), WRITE: frozenset((READ,))}
+HIERARCHY: Mapping[str, frozenset[str]] = {ADMIN: frozenset((WRITE, READ)), WRITE: frozenset((READ,))}
 
 # scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
@@ -43,7 +43,7 @@ def implied(scopes: Iterable[str]) -> frozenset[str]:
     """The scopes with all that they include: mcp:admin includes mcp:write, which includes mcp:read."""
     held = set(scopes)
     for scope in tuple(held):
-        held |= _IMPLIES.get(scope, frozenset())
+        held |= HIERARCHY.get(scope, frozenset())
     return frozenset(held)
 
 

@@ -35,7 +35,7 @@ class Forms:
                 username=username or turn.asked.params.get("login_hint") or "",
                 error=error,
             ),
-            401 if error else 200,
+            400 if error else 200,
         )
         if turn.cookie is None:
             self._cookie.set(reply, cookie)
@@ -54,7 +54,7 @@ class Forms:
     def consent(self, turn: Turn, session: Session, offered: tuple[str, ...], error: str | None = None) -> Response:
         """The consent form, with the scopes that this person may be granted."""
         csrf = self._csrf(turn, turn.cookie or "", "consent")
-        view = consent_view(turn.asked, session.user, offered, action=turn.action, csrf=csrf)
+        view = consent_view(turn.asked, session.user, offered, action=turn.action, csrf=csrf, ticked=error is None)
         return page_reply(pages.consent(view, error), 400 if error else 200)
 
     def _csrf(self, turn: Turn, cookie: str, step: str) -> str:

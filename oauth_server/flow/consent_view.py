@@ -9,8 +9,13 @@ from oauth_server.flow.pages import Consent, ScopeChoice
 from oauth_server.store.records import User
 
 
-def consent_view(asked: AuthorizeRequest, user: User, offered: tuple[str, ...], *, action: str, csrf: str) -> Consent:
-    """The view of a checked request; scopes without words of ours are shown by their names."""
+def consent_view(
+    asked: AuthorizeRequest, user: User, offered: tuple[str, ...], *, action: str, csrf: str, ticked: bool
+) -> Consent:
+    """The view of a checked request; scopes without words of ours are shown by their names.
+
+    `ticked`: whether the boxes start ticked; not so once the person has cleared them all.
+    """
     client = asked.known_client
     client_uri = client.metadata.get("client_uri")
     return Consent(
@@ -21,13 +26,13 @@ def consent_view(asked: AuthorizeRequest, user: User, offered: tuple[str, ...], 
         loopback=is_loopback(asked.redirect_uri),
         username=user.username,
         resource=", ".join(asked.resources),
-        scopes=tuple(_choice(scope) for scope in offered),
+        scopes=tuple(_choice(scope, ticked=ticked) for scope in offered),
         action=action,
         csrf=csrf,
         verified=client.source == "configured",
     )
 
 
-def _choice(scope: str) -> ScopeChoice:
+def _choice(scope: str, *, ticked: bool) -> ScopeChoice:
     title, description = TITLES.get(scope, (scope, "A permission that the operator of this server defined."))
-    return ScopeChoice(name=scope, title=title, description=description, sensitive=scope == ADMIN)
+    return ScopeChoice(name=scope, title=title, description=description, sensitive=scope == ADMIN, checked=ticked)

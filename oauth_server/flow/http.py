@@ -131,6 +131,14 @@ async def read_json_object(request: Request) -> dict[str, Any]:
     return value
 
 
+def authorization_of(request: Request) -> str | None:
+    """The Authorization header; raises InvalidRequestError when there are two, of which neither could be believed."""
+    values = request.headers.getlist("authorization")
+    if len(values) > 1:
+        raise InvalidRequestError("The request has more than one Authorization header.")
+    return values[0] if values else None
+
+
 def json_reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody may keep."""
     return JSONResponse(body, status, headers={**NO_STORE, **(headers or {})})
@@ -186,7 +194,8 @@ class Endpoint:
 
     def __init__(self, *, page: bool = False, **methods: Handler) -> None:
         self._methods = {name.upper(): handler for name, handler in methods.items()}
-        if "GET" in self._methods:
+        # Not for pages: a GET there may sign a code away, which a HEAD must not.
+        if "GET" in self._methods and not page:
             self._methods.setdefault("HEAD", self._methods["GET"])
         self._page = page
 

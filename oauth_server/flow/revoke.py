@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from oauth_server.core.errors import InvalidRequestError
 from oauth_server.core.services import Services
-from oauth_server.flow.http import NO_STORE, read_form
+from oauth_server.flow.http import NO_STORE, authorization_of, read_form
 
 
 class Revoke:
@@ -17,7 +17,7 @@ class Revoke:
     async def post(self, request: Request) -> Response:
         """Revoke a token of the client that asks. An unknown token is answered alike: it is no use to anyone."""
         form = await read_form(request)
-        client = await self._services.clients.authenticate(request.headers.get("authorization"), form.values)
+        client = await self._services.clients.authenticate(authorization_of(request), form.values)
         token = form.get("token")
         if token is None:
             raise InvalidRequestError("token is missing.")

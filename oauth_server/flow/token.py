@@ -12,7 +12,7 @@ from oauth_server.core.errors import (
     UnsupportedGrantTypeError,
 )
 from oauth_server.core.services import Services
-from oauth_server.flow.http import Params, json_reply, read_form
+from oauth_server.flow.http import Params, authorization_of, json_reply, read_form
 from oauth_server.store.records import Client
 
 
@@ -30,7 +30,7 @@ class Token:
             raise InvalidRequestError("grant_type is missing.")
         if grant_type not in GRANT_TYPES:
             raise UnsupportedGrantTypeError
-        client = await self._services.clients.authenticate(request.headers.get("authorization"), form.values)
+        client = await self._services.clients.authenticate(authorization_of(request), form.values)
         if grant_type not in client.grant_types:
             raise UnauthorizedClientError
         if grant_type == "refresh_token":

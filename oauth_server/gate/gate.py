@@ -53,9 +53,6 @@ class Gate:
             await self._app(scope, receive, send)
             return
         services = self._runtime.services
-        if not services.deployment.settings.enabled:
-            await self._app({**scope, SCOPE_KEY: NOBODY}, receive, send)
-            return
         headers = Headers(scope=scope)
         try:
             await self._judge(services, {**scope}, headers, receive, send)
@@ -66,11 +63,13 @@ class Gate:
             await self._refuse(services, scope, headers, send, TemporarilyUnavailableError())
 
     async def _judge(self, services: Services, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        resources = services.deployment.resources
-        token = bearer_token(headers.getlist("authorization"))
-        if token is None:
+        settings, resources = services.deployment.settings, services.deployment.resources
+        token = bearer_token(headers.getlist("authorization")) if settings.enabled else None
+        if not settings.enabled:
+            principal = NOBODY  # the tools say how to switch OAuth on
+        elif token is None:
             # Where a token is required, its absence is answered before the body is read.
-            if services.deployment.settings.require_auth:
+            if settings.require_auth:
                 raise _MissingTokenError
             principal = ANONYMOUS
         else:
@@ -88,11 +87,23 @@ class Gate:
         if isinstance(request, _UndecodableError):
             await _undecodable(send, request)
             return
-        if isinstance(request, JSONRPCRequest):
-            await _check_scope(services, principal, request.method, request.params or {})
+        if isinstance(request, JSONRPCRequest) and settings.enabled:
+            try:
+                await _check_scope(services, principal, request.method, request.params or {})
+            except InsufficientScopeError as error:
+                await self._refuse(services, scope, headers, send, error, request)
+                return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _refuse(self, services: Services, scope: Scope, headers: Headers, send: Send, error: OAuthError) -> None:
+    async def _refuse(
+        self,
+        services: Services,
+        scope: Scope,
+        headers: Headers,
+        send: Send,
+        error: OAuthError,
+        request: JSONRPCRequest | None = None,
+    ) -> None:
         logger.debug("refused %s %s: %s by check %s: %s", scope["method"], scope["path"], *_told(error))
         fields: list[tuple[str, str]] = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         if isinstance(error, TemporarilyUnavailableError):
@@ -104,7 +115,7 @@ class Gate:
             needed = error.needed if isinstance(error, _MissingTokenError) else None
             value = challenge(services.deployment, MCP_PATH, headers.get("host", ""), shown, needed)
             fields.append(("WWW-Authenticate", value))
-        await _send(send, error.status, fields, error.body())
+        await _send(send, error.status, fields, error.body() if request is None else _rpc_error(request, error))
 
 
 class _MissingTokenError(OAuthError):
@@ -125,6 +136,12 @@ class _UndecodableError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _rpc_error(request: JSONRPCRequest, error: OAuthError) -> dict[str, Any]:
+    """The refusal as the answer to its request, so that a client that cannot step up shows the sentence."""
+    told = {"code": INVALID_REQUEST, "message": error.description, "data": error.body()}
+    return {"jsonrpc": "2.0", "id": request.id, "error": told}
 
 
 def _told(error: OAuthError) -> tuple[str, str, str]:

@@ -83,14 +83,32 @@ class NewRefresh:
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """The bounds a granted scope is cut to: what the server is configured for, and what no ceiling limits."""
+    """The bounds of every grant: what the server is configured for, and what counts as the same.
+
+    `unlimited` scopes have no ceiling; `includes` is the scope hierarchy; `narrower` names, for a resource, the names
+    that are part of it.
+    """
 
     configured: frozenset[str]
     unlimited: frozenset[str]
+    includes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    narrower: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def cut(self, scope: tuple[str, ...], ceiling: tuple[str, ...]) -> tuple[str, ...]:
         """`scope` without what is not configured or above the person's ceiling, in its own order."""
-        return tuple(s for s in scope if s in self.unlimited or (s in self.configured and s in ceiling))
+        allowed = self._closed(ceiling)
+        return tuple(s for s in scope if s in self.unlimited or (s in self.configured and s in allowed))
+
+    def within(self, scope: tuple[str, ...], granted: tuple[str, ...]) -> bool:
+        """Whether a scope asks for nothing beyond what was granted."""
+        return set(scope) <= self._closed(granted)
+
+    def for_resources(self, asked: tuple[str, ...], granted: tuple[str, ...]) -> bool:
+        """Whether every resource asked for was granted, or is part of one that was."""
+        return set(asked) <= set(granted).union(*(self.narrower.get(name, frozenset()) for name in granted))
+
+    def _closed(self, scope: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(scope).union(*(self.includes.get(s, frozenset()) for s in scope))
 
 
 @dataclass(frozen=True, slots=True)

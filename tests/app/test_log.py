@@ -39,7 +39,7 @@ async def flow(url: str, secrets: dict[str, str]) -> None:
         start = str(httpx2.URL(f"{url}/oauth/authorize", params=asked))
         login = await browser.http.get(start)
         wrong = await browser.submit(login, {"username": "admin", "password": "canary-wrong-password"})
-        assert wrong.status_code == 401
+        assert wrong.status_code == 400
         secrets["code"] = query_of(await browser.authorize(start))["code"]
         for cookie in browser.http.cookies.jar:
             secrets[f"cookie {cookie.name} of {cookie.path}"] = str(cookie.value)

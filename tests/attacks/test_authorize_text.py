@@ -59,7 +59,7 @@ async def test_hostile_parameter_is_escaped_in_the_forms(browser: Browser, clien
     assert form.action.startswith("/oauth/authorize?")
     assert form.fields["username"] == text
     page = await browser.submit(page, {"username": text, "password": text})
-    inert(shown(page, 401))
+    inert(shown(page, 400))
     assert form_of(page.text).fields["username"] == text
     inert(shown(await browser.sign_in(page)))
 

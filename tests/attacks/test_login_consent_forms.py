@@ -1,5 +1,6 @@
 """Login and consent are given only through the server's own form, in the browser and for the request it was made for."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -54,17 +55,14 @@ async def test_every_page_forbids_framing_storing_and_scripts(browser: Browser, 
     # `shown` checks all headers of a page.
     page = await browser.http.get(client.url(Pkce.new()))
     shown(page)
-    shown(await browser.submit(page, {**OWNER_FIELDS, "password": "wrong"}), 401)
+    shown(await browser.submit(page, {**OWNER_FIELDS, "password": "wrong"}), 400)
     page = await browser.sign_in(page)
     shown(page)
     shown(await browser.submit(page, checkboxes={}, button=APPROVE), 400)
     shown(await browser.http.get("/oauth/logout"))
     refused(await browser.http.get("/oauth/authorize"))
     refused(await browser.http.get("/oauth/logout?post_logout_redirect_uri=https://evil.example"))
-    for html in (page.text,):
-        assert "<script" not in html
-        assert " style=" not in html
-        assert " onclick=" not in html
+    assert not re.search("<script| style=| on[a-z]+=", page.text)
 
 
 @pytest.mark.requirement("attack-29")

@@ -125,7 +125,7 @@ async def test_every_login_takes_one_argon2_verification(
     answers = set()
     for username, password in wrong:
         verified.clear()
-        html = shown(await attempt(browser, client, username, password), 401)
+        html = shown(await attempt(browser, client, username, password), 400)
         assert verified == [password]
         alert = html[html.index('role="alert"') :]
         answers.add(alert[: alert.index("</p>")])
@@ -140,7 +140,7 @@ async def test_failed_login_leaves_no_session(server: Running, browser: Browser,
     before = await state_of(server)
     for username, password in ((OWNER, "wrong password"), ("nobody", PASSWORD), (OWNER, ""), (OWNER, PASSWORD + " ")):
         reply = await attempt(browser, client, username, password)
-        shown(reply, 401)
+        shown(reply, 400)
         assert "set-cookie" not in reply.headers
         assert password not in reply.text or not password
     assert await state_of(server) == before
@@ -154,10 +154,10 @@ async def test_password_of_a_megabyte_is_refused_before_it_is_hashed(
     refused(await attempt(browser, client, OWNER, "x" * 1_000_000), status=413)
     assert verified == []
     for password in ("x" * 1025, "x" * 60_000, "\u20ac" * 342, "\ufdfa" * 100):
-        shown(await attempt(browser, client, OWNER, password), 401)
+        shown(await attempt(browser, client, OWNER, password), 400)
     # What is hashed instead is empty, and never matches.
     assert set(verified) == {""}
-    shown(await attempt(browser, client, OWNER, ""), 401)
+    shown(await attempt(browser, client, OWNER, ""), 400)
     assert await state_of(server) == before
 
 
@@ -180,7 +180,7 @@ async def test_password_and_user_name_are_the_same_in_every_unicode_form(
     browser = browser_of(closing, server)
     name = unicodedata.normalize(form, "J\u00dcRGEN")
     assert (await attempt(browser, client, name, unicodedata.normalize(form, password))).status_code == 303
-    shown(await attempt(browser, client, name, password.upper()), 401)
+    shown(await attempt(browser, client, name, password.upper()), 400)
 
 
 @pytest.mark.requirement("attack-27")
@@ -197,8 +197,8 @@ async def test_disabled_user_loses_the_session_and_cannot_sign_in(
     before = await state_of(server)
     reply = await browser.submit(page, button=("decision", "approve"))
     assert "code" not in reply.headers.get("location", "")
-    assert form_of(shown(reply, 401)).inputs["password"] == "password"
-    shown(await attempt(browser, client, "alice", ALICE_PASSWORD), 401)
+    assert form_of(shown(reply, 400)).inputs["password"] == "password"
+    shown(await attempt(browser, client, "alice", ALICE_PASSWORD), 400)
     assert (await client.redeem(code, pkce)).json()["error"] == "invalid_grant"
     assert await state_of(server) == before
     await server.services.store.write(users.set_disabled, alice.user_id, False, now, now)

@@ -9,7 +9,7 @@ from tests.browser.conftest import Desk, sign_in
 from tests.support.server import OWNER, PASSWORD
 
 # What Chromium itself says of the login page after a wrong password; nothing else may stand in its console.
-WRONG_PASSWORD = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+WRONG_PASSWORD = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 
 
 async def lands(page: Page, desk: Desk) -> dict[str, str]:
@@ -69,9 +69,12 @@ async def test_approving_nothing_stays_on_the_page_and_says_so(desk: Desk) -> No
     await page.get_by_role("button", name="Approve").click()
     await expect(page.get_by_role("alert")).to_have_text("Choose at least one permission, or deny the request.")
     assert desk.callback.arrived == []
+    boxes = await page.get_by_role("checkbox").all()
+    assert not any([await box.is_checked() for box in boxes])
+    await boxes[0].check(force=True)
     await page.get_by_role("button", name="Approve").click()
     await lands(page, desk)
-    assert await desk.token_scope() == "mcp:read mcp:write"
+    assert await desk.token_scope() == "mcp:read"
 
 
 async def test_keyboard_alone_is_enough(desk: Desk) -> None:

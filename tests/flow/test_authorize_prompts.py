@@ -131,7 +131,7 @@ async def test_login_hint_is_filled_in_and_may_be_replaced(
     page = await browser.http.get(client.url(Pkce.new(), login_hint="alice@example.com"))
     assert form_of(shown(page)).fields["username"] == "alice@example.com"
     page = await browser.submit(page, {"username": "bob", "password": "wrong"})
-    assert form_of(shown(page, 401)).fields["username"] == "bob"
+    assert form_of(shown(page, 400)).fields["username"] == "bob"
     page = await browser.sign_in(page)
     assert "decision" in form_of(shown(page)).buttons
 

@@ -89,7 +89,8 @@ async def test_granting_nothing_is_asked_again(server: Running, browser: Browser
     before = await state_of(server)
     page = await browser.submit(page, checkboxes={}, button=APPROVE)
     assert "Choose at least one permission" in shown(page, 400)
-    assert form_of(page.text).checkboxes["scope"] == ["mcp:read", "mcp:write"]
+    assert form_of(page.text).inputs["scope"] == "checkbox"
+    assert "scope" not in form_of(page.text).checkboxes  # what the person cleared stays cleared
     assert await state_of(server) == before
     assert "code" in answered(await browser.consent(page, ["mcp:read"]), client, 303)
 

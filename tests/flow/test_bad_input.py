@@ -17,12 +17,12 @@ FORM_ENDPOINTS = ["/oauth/token", "/oauth/revoke"]
 PAGES = ["/oauth/authorize", "/oauth/logout"]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY"]
 ALLOWED = {
-    "/oauth/authorize": {"GET", "HEAD", "POST"},
+    "/oauth/authorize": {"GET", "POST"},
     "/oauth/token": {"POST"},
     "/oauth/register": {"POST"},
     "/oauth/revoke": {"POST"},
     "/oauth/userinfo": {"GET", "HEAD", "POST"},
-    "/oauth/logout": {"GET", "HEAD", "POST"},
+    "/oauth/logout": {"GET", "POST"},
     "/oauth/test": {"GET", "HEAD"},
     "/mcp": {"POST"},
 }

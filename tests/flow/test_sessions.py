@@ -117,7 +117,7 @@ async def test_session_ends_after_twelve_hours(server: Running, browser: Browser
     # Nor does a consent form that was opened in time go through.
     late = await browser.submit(page, button=("decision", "approve"))
     assert asks_for_password(late)
-    shown(late, 401)
+    shown(late, 400)
     assert await count(server, "codes") == 0
 
 
@@ -162,7 +162,7 @@ async def test_owner_of_a_first_start_without_a_password_chooses_one_at_the_firs
     assert page.status_code == 303
     reply = await browser.consent(await browser.http.get(page.headers["location"]))
     assert (await client.redeem(answered(reply, client, 303)["code"], pkce)).status_code == 200
-    for password, status in ((generated, 401), (NEW, 303)):
+    for password, status in ((generated, 400), (NEW, 303)):
         page = await browser.http.get(client.url(pkce, prompt="login"))
         assert (await browser.submit(page, {"username": OWNER, "password": password})).status_code == status
 

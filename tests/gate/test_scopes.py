@@ -83,9 +83,13 @@ async def test_a_missing_scope_is_403_with_exactly_the_scope_of_this_operation(
         "resource_metadata": f"{shared.url}/.well-known/oauth-protected-resource/mcp",
         "scope": needed,
     }
-    assert reply.json() == {
-        "error": "insufficient_scope",
-        "error_description": f"This operation needs the scope {needed}.",
+    sentence = f"This operation needs the scope {needed}."
+    assert reply.json()["jsonrpc"] == "2.0"
+    assert reply.json()["id"] == 1
+    assert reply.json()["error"] == {
+        "code": -32600,
+        "message": sentence,
+        "data": {"error": "insufficient_scope", "error_description": sentence},
     }
     assert reply.headers["cache-control"] == "no-store"
     assert await client_ids(shared) == before

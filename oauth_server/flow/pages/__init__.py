@@ -40,6 +40,7 @@ class ScopeChoice:
     title: str
     description: str
     sensitive: bool
+    checked: bool = True
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
         return Refusal("replayed", grant_id, grant_revoked=stolen)
     if row["expires_at"] <= now:
         return Refusal("expired", grant_id)
-    if not set(resources) <= set(row["resources"]):
+    if not permitted.for_resources(resources, row["resources"]):
         return Refusal("resource", grant_id)
     user = user_of(row, "user_")
     if user.disabled:
@@ -164,9 +164,9 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     user = user_of(row, "user_")
     if user.disabled:
         return Refusal("user", grant_id)
-    if not set(resources) <= set(row["resources"]):
+    if not permitted.for_resources(resources, row["resources"]):
         return Refusal("resource", grant_id)
-    if scope is not None and not set(scope) <= set(row["scope"]):
+    if scope is not None and not permitted.within(scope, row["scope"]):
         return Refusal("scope", grant_id)
     granted = permitted.cut(row["scope"] if scope is None else scope, user.scope)
     if not granted:
