@@ -99,8 +99,8 @@ def _secrets() -> list[bytes]:
 
 
 @pytest.mark.requirement("attack-62", "regression-5")
-@pytest.mark.parametrize("kid", [EC_KEY.kid, RSA_KEY.kid])
-@pytest.mark.parametrize("secret", _secrets())
+@pytest.mark.parametrize("kid", [EC_KEY.kid, RSA_KEY.kid], ids=["EC", "RSA"])
+@pytest.mark.parametrize("secret", _secrets(), ids=range(7))
 def test_a_public_key_is_no_shared_secret(secret: bytes, kid: str) -> None:
     assert failed(compact({"alg": "HS256", "typ": "at+jwt", "kid": kid}, CLAIMS, hs256(secret))) == "algorithm"
 
