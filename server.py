@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @cache
 def _server() -> McpServer:
-    from oauth_server.app.mcp_server import McpServer, one_line_errors  # noqa: PLC0415
+    from oauth_server.app.mcp_server import McpServer  # noqa: PLC0415
+    from oauth_server.app.mistakes import one_line_errors  # noqa: PLC0415
     from oauth_server.app.serving import configure_logging  # noqa: PLC0415
     from oauth_server.core.settings import load  # noqa: PLC0415
 

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, Literal
 
 from fastmcp import FastMCP
@@ -16,6 +16,7 @@ from oauth_server.app.banner import banner, owner_line
 from oauth_server.app.compose import Opened, open_services
 from oauth_server.app.face import http_face
 from oauth_server.app.inspection import inspector
+from oauth_server.app.mistakes import one_line_errors
 from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment, deploy
 from oauth_server.core.resource_indicators import MCP_PATH
@@ -167,29 +168,3 @@ class McpServer(FastMCP[None]):
     def _owner(self) -> str:
         password = self._opened.owner_password if self._opened is not None else None
         return owner_line(self.settings.admin_username, password) if password is not None else ""
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn an operator's mistake into one line on stderr and exit status 2, without a traceback."""
-    try:
-        yield
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(2) from None
-    except BaseExceptionGroup as group:
-        mistake = _first_mistake(group)
-        if mistake is None:
-            raise
-        sys.stderr.write(f"{mistake}\n")
-        raise SystemExit(2) from None
-
-
-def _first_mistake(group: BaseExceptionGroup[BaseException]) -> SettingsError | None:
-    matching = group.subgroup(SettingsError)
-    while isinstance(matching, BaseExceptionGroup):
-        inner = matching.exceptions[0]
-        if isinstance(inner, SettingsError):
-            return inner
-        matching = inner if isinstance(inner, BaseExceptionGroup) else None
-    return None

@@ -7,8 +7,7 @@ from typing import Any
 
 import anyio
 
-from oauth_server.app import serving
-from oauth_server.app.mcp_server import McpServer, one_line_errors
+from oauth_server.app.mistakes import one_line_errors
 from oauth_server.core.settings import Settings, load
 
 
@@ -16,6 +15,10 @@ def serve(*, transport: str | None, host: str | None, port: int | None, workers:
     """Run until stopped. Options that are None come from the environment; mistakes end the process with status 2."""
     with one_line_errors():
         settings = load(transport=transport, host=host, port=port, workers=workers)
+    # Only now: a mistake in the settings is told at once, not after FastMCP was imported.
+    from oauth_server.app import serving  # noqa: PLC0415
+    from oauth_server.app.mcp_server import McpServer  # noqa: PLC0415
+
     serving.configure_logging(settings.log_level)
     server = McpServer(settings)
     if settings.transport == "stdio":
@@ -32,6 +35,7 @@ def _serve_workers(settings: Settings) -> None:
     """Run several processes on one socket; each opens the same store."""
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - one process is the rule
 
+    from oauth_server.app import serving  # noqa: PLC0415
     from oauth_server.app.banner import banner  # noqa: PLC0415
     from oauth_server.app.compose import open_store  # noqa: PLC0415
     from oauth_server.core.deployment import deploy  # noqa: PLC0415
