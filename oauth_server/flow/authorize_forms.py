@@ -13,6 +13,7 @@ from oauth_server.flow.authorize_checks import AuthorizeRefused
 from oauth_server.flow.consent_view import consent_view
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import page_reply
+from oauth_server.flow.own_form import check_own_form
 from oauth_server.flow.turn import Turn
 from oauth_server.store.records import Session
 
@@ -62,13 +63,7 @@ class Forms:
 
     def check(self, turn: Turn, step: str, csrf: str) -> None:
         """Accept a form only from our own page in the same browser; raises AuthorizeRefused, shown as a page."""
-        origin = turn.request.headers.get("origin")
-        foreign = origin is not None and origin not in self._services.deployment.origins
-        if foreign or turn.request.headers.get("sec-fetch-site") == "cross-site":
-            error = AccessDeniedError("This form was sent from another site.", reason=f"Origin {origin!r:.100}")
-        elif not self._services.sessions.csrf_valid(csrf, turn.cookie, f"{step} {turn.query}"):
-            error = AccessDeniedError("This form is too old, or belongs to another browser; go back and try again.")
-        else:
-            return
-        error.check = "check_form"
-        raise AuthorizeRefused(error)
+        try:
+            check_own_form(turn.request, self._services, csrf, turn.cookie, f"{step} {turn.query}")
+        except AccessDeniedError as error:
+            raise AuthorizeRefused(error) from None

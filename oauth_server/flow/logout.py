@@ -6,12 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oauth_server.core.documents import LOGOUT_PATH
-from oauth_server.core.errors import AccessDeniedError, InvalidRequestError
+from oauth_server.core.errors import InvalidRequestError
 from oauth_server.core.redirect_uris import registered, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.flow import pages
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import Params, page_reply, parse_pairs, read_pairs, redirect_reply, to_params
+from oauth_server.flow.own_form import check_own_form
 from oauth_server.store.records import Client
 
 
@@ -49,12 +50,8 @@ class Logout:
             return redirect_reply(f"{LOGOUT_PATH}?{urlencode(pairs)}", after_post=True)
         params = self._params(request)
         back = self._back(params, await self._client(params))
-        cookie, origin = self._cookie.read(request), request.headers.get("origin")
-        valid = self._services.sessions.csrf_valid(form["csrf"], cookie, f"logout {request.url.query}")
-        if not valid or (origin is not None and origin not in self._services.deployment.origins):
-            raise AccessDeniedError(
-                "This form is too old, or belongs to another browser or site; go back and try again."
-            )
+        cookie = self._cookie.read(request)
+        check_own_form(request, self._services, form["csrf"], cookie, f"logout {request.url.query}")
         session = await self._services.sessions.find(cookie)
         if session is not None:
             await self._services.sessions.end(session)

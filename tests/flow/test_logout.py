@@ -158,6 +158,7 @@ async def test_no_other_site_can_sign_a_person_out(
         refused(await browser.submit(page, form), "access_denied", 403)
     for origin in ("https://evil.example", "null"):
         refused(await browser.submit(page, headers={"Origin": origin}), "access_denied", 403)
+    refused(await browser.submit(page, headers={"Sec-Fetch-Site": "cross-site"}), "access_denied", 403)
     # A request for a logout that comes by POST is asked about as well.
     reply = await browser.http.post("/oauth/logout", data={"state": "x"})
     sent_back(reply, "/oauth/logout?state=x", 303)
