@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oauth_server.app.mcp_server import McpServer
+    from oauth_server.commands.local import Local
 
 
 @cache
@@ -31,17 +32,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(name)
 
 
-def _serve(*, transport: str | None, host: str | None, port: int | None, workers: int | None) -> None:
-    from oauth_server.app.serve import serve  # noqa: PLC0415 - --help needs none of it
+def _local() -> Local:
+    from oauth_server.app import local  # noqa: PLC0415 - --help needs none of it
 
-    serve(transport=transport, host=host, port=port, workers=workers)
+    return local
 
 
 def main() -> None:
     """Run the command line."""
-    from oauth_server.commands.cli import command_line  # noqa: PLC0415
+    from oauth_server.commands.cli import run  # noqa: PLC0415
 
-    command_line(_serve)()
+    run(_local)
 
 
 if __name__ == "__main__":

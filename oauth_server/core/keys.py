@@ -1,6 +1,8 @@
 """The signing keys: one for access tokens, another for ID tokens, created on the first start."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from oauth_server.core.capabilities import ID_TOKEN_ALGORITHMS
 from oauth_server.core.clock import Clock
@@ -37,3 +39,27 @@ async def load_keys(store: Store, access_alg: str, clock: Clock) -> Keys:
             await store.write(meta.add_key_if_none, use, alg, fresh)
             stored = await store.read(meta.list_keys)
     return Keys(stored, access_alg)
+
+
+@dataclass(frozen=True)
+class ListedKey:
+    """A signing key as people may see it; `signing` is the one that new tokens are signed with."""
+
+    kid: str
+    alg: str
+    use: KeyUse
+    created_at: float
+    state: Literal["signing", "verifying"]
+
+
+async def listed_keys(store: Store, access_alg: str) -> list[ListedKey]:
+    """The stored keys, the newest first; creates none."""
+    in_force = {"access": access_alg, "id": ID_TOKEN_ALGORITHMS[0]}
+    signing: set[KeyUse] = set()
+    found = []
+    for key in await store.read(meta.list_keys):
+        signs = key.alg == in_force[key.use] and key.use not in signing
+        if signs:
+            signing.add(key.use)
+        found.append(ListedKey(key.kid, key.alg, key.use, key.created_at, "signing" if signs else "verifying"))
+    return found

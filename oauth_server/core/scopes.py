@@ -47,6 +47,12 @@ def implied(scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(held)
 
 
+def closed(scopes: Iterable[str]) -> tuple[str, ...]:
+    """A ceiling as it is stored: with all that its scopes include, so that two of them can be compared word by word."""
+    asked = tuple(dict.fromkeys(scopes))
+    return (*asked, *sorted(implied(asked) - set(asked)))
+
+
 def missing(required: Iterable[str], held: Collection[str]) -> tuple[str, ...]:
     """What of `required` the holder of `held` lacks, the hierarchy taken into account."""
     have = implied(held)

@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_id, random_token
 from oauth_server.core.revocation import RevocationFilter
-from oauth_server.core.scopes import implied
+from oauth_server.core.scopes import closed, implied
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import User
 from oauth_server.store.store import Store
@@ -41,6 +41,11 @@ def _hasher() -> PasswordHasher:
 def normalise_username(username: str) -> str:
     """The form in which user names are stored and compared."""
     return unicodedata.normalize("NFKC", username).strip().casefold()
+
+
+def generated_password() -> str:
+    """A password for somebody who changes it at the first sign-in: 144 random bits."""
+    return random_token()[:24]
 
 
 def _normalise_password(password: str) -> str | None:
@@ -71,12 +76,12 @@ class Users:
         given = settings.admin_password.get_secret_value() if settings.admin_password else None
         if await self._store.read(users.by_username, normalise_username(settings.admin_username)):
             return None
-        password = given or random_token()[:24]
+        password = given or generated_password()
         owner = User(
             user_id=random_id(),
             username=normalise_username(settings.admin_username),
             password_hash=await self._hash(_normalise_password(password) or ""),
-            scope=settings.scope,
+            scope=closed(settings.scope),
             created_at=self._clock(),
             display_name=settings.admin_username,
             must_change_password=given is None,
@@ -106,22 +111,35 @@ class Users:
         """The user with that `sub`."""
         return await self._store.read(users.by_id, user_id)
 
+    async def confirms(self, user: User, password: str) -> bool:
+        """Whether this is the person's present password: asked before what a borrowed browser must not do."""
+        normal = _normalise_password(password)
+        matches = normal is not None and await self._matches(user.password_hash, normal)
+        if not matches:
+            happened = event(self._clock(), "password.confirmed", "failure", actor=user.username)
+            await self._store.write(audit.append, happened)
+        return matches
+
     async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> None:
         """Set a new password and end the person's other sessions; raises PasswordError when it is not acceptable."""
         if password != again:
             raise PasswordError("The two passwords differ.")
+        hashed = await self.hash_new(user.username, password, present=user.password_hash)
+        happened = event(self._clock(), "password.changed", "success", actor=user.username)
+        await self._store.write(
+            audit.recorded, lambda _: happened, users.set_password, user.user_id, hashed, session_hash
+        )
+
+    async def hash_new(self, username: str, password: str, *, present: str = "") -> str:
+        """The hash of a new password; raises PasswordError when it is not acceptable. `present`: the hash so far."""
         normal = _normalise_password(password)
         if normal is None:
             raise PasswordError(f"The password is longer than {MAX_PASSWORD} bytes or has a character it cannot have.")
         if len(normal) < MIN_PASSWORD:
             raise PasswordError(f"The password needs at least {MIN_PASSWORD} characters.")
-        if normalise_username(normal) == user.username or await self._matches(user.password_hash, normal):
+        if normalise_username(normal) == username or await self._matches(present, normal):
             raise PasswordError("Choose a password that differs from the user name and from the present password.")
-        hashed = await self._hash(normal)
-        happened = event(self._clock(), "password.changed", "success", actor=user.username)
-        await self._store.write(
-            audit.recorded, lambda _: happened, users.set_password, user.user_id, hashed, session_hash
-        )
+        return await self._hash(normal)
 
     async def ceiling(self, user_id: str) -> frozenset[str]:
         """What this person may be granted, the scope hierarchy applied; nothing for an unknown or disabled one."""

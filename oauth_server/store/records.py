@@ -164,6 +164,29 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """A client as the person who connected it sees it: all their live grants to it together; times are Unix seconds."""
+
+    client_id: str
+    name: str
+    redirect_uris: tuple[str, ...]
+    source: ClientSource
+    scope: tuple[str, ...]
+    resources: tuple[str, ...]
+    since: float
+    last_used: float  # when it was last given a token
+    grants: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a person holds: how many live browser sessions and grants."""
+
+    sessions: int
+    grants: int
+
+
+@dataclass(frozen=True, slots=True)
 class SigningKey:
     """A private signing key, PKCS #8 PEM."""
 

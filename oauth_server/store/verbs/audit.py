@@ -1,6 +1,6 @@
 """The audit log: one row per security event, written in the commit of the event itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, insert, select
@@ -49,3 +49,18 @@ def newest(connection: Connection, limit: int) -> list[AuditEvent]:
     columns = [audit.c[name] for name in AuditEvent.__dataclass_fields__]
     rows = connection.execute(select(*columns).order_by(audit.c.id.desc()).limit(limit)).mappings()
     return [AuditEvent(**dict(row)) for row in rows]
+
+
+def search(
+    connection: Connection, since: float, event: str | None, client_id: str | None, actors: Collection[str], limit: int
+) -> list[AuditEvent]:
+    """The newest events at or after `since` that match, oldest first; None, and no actors, match everything."""
+    statement = select(*(audit.c[name] for name in AuditEvent.__dataclass_fields__)).where(audit.c.at >= since)
+    if event is not None:
+        statement = statement.where(audit.c.event == event)
+    if client_id is not None:
+        statement = statement.where(audit.c.client_id == client_id)
+    if actors:
+        statement = statement.where(audit.c.actor.in_(actors))
+    rows = connection.execute(statement.order_by(audit.c.id.desc()).limit(limit)).mappings().all()
+    return [AuditEvent(**dict(row)) for row in reversed(rows)]

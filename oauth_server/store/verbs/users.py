@@ -1,6 +1,6 @@
 """People, their browser sessions and the consents they gave."""
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from oauth_server.store.records import Revocation, Session, User
 from oauth_server.store.schema import browser_sessions, consents, grants, users
@@ -61,19 +61,23 @@ def set_disabled(connection: Connection, user_id: str, disabled: bool, now: floa
     revoke(connection, [Revocation("user", user_id, now, until)] if disabled else [])
 
 
-def set_scope(connection: Connection, user_id: str, scope: tuple[str, ...], now: float, until: float) -> None:
+def set_scope(connection: Connection, user_id: str, scope: tuple[str, ...], now: float, until: float) -> list[str]:
     """Set the ceiling; access tokens already issued with a scope that it no longer allows end.
 
-    Their refresh tokens live on, and bring what is still allowed.
+    Their refresh tokens live on, and bring what is still allowed. Returns the clients that held such tokens.
     """
     before = by_id(connection, user_id)
     connection.execute(update(users).where(users.c.user_id == user_id).values(scope=scope))
     removed = set(before.scope) - set(scope) if before is not None else set()
     rows = connection.execute(
-        select(grants.c.grant_id, grants.c.scope).where(grants.c.user_id == user_id, grants.c.revoked_at.is_(None))
+        select(grants.c.grant_id, grants.c.client_id, grants.c.scope).where(
+            grants.c.user_id == user_id, grants.c.revoked_at.is_(None), grants.c.expires_at > now
+        )
     )
+    exceeding = [row for row in rows if removed & set(row.scope)]
     # Announced even when nothing is revoked: other processes keep ceilings in memory.
-    revoke(connection, [Revocation("grant", row.grant_id, now, until) for row in rows if removed & set(row.scope)])
+    revoke(connection, [Revocation("grant", row.grant_id, now, until) for row in exceeding])
+    return sorted({row.client_id for row in exceeding})
 
 
 def start_session(
@@ -111,6 +115,23 @@ def end_session(connection: Connection, session_hash: bytes) -> bool:
     """End a browser session; True when there was one."""
     statement = delete(browser_sessions).where(browser_sessions.c.session_hash == session_hash)
     return bool(connection.execute(statement).rowcount)
+
+
+def _others(session: Session) -> ColumnElement[bool]:
+    return and_(
+        browser_sessions.c.user_id == session.user.user_id, browser_sessions.c.session_hash != session.session_hash
+    )
+
+
+def other_sessions(connection: Connection, session: Session, now: float) -> list[float]:
+    """When this person signed in to each of their other live sessions, the latest first."""
+    statement = select(browser_sessions.c.auth_time).where(_others(session), browser_sessions.c.expires_at > now)
+    return list(connection.scalars(statement.order_by(browser_sessions.c.auth_time.desc())))
+
+
+def end_other_sessions(connection: Connection, session: Session) -> int:
+    """End this person's browser sessions but this one; how many there were."""
+    return connection.execute(delete(browser_sessions).where(_others(session))).rowcount
 
 
 def consented(

@@ -1,0 +1,70 @@
+"""The command line on a database that a server made: `shell` runs a command as its user would type it."""
+
+import io
+import os
+import shutil
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest.mock import patch
+
+import anyio
+import anyio.to_thread
+import pytest
+
+import server as program
+from tests.support.program import Ended
+
+
+class Piped(io.TextIOWrapper):
+    """Standard input that is no terminal."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(io.BytesIO(text.encode(errors="surrogateescape")), encoding="utf-8")
+
+
+@dataclass
+class Shell:
+    """Runs commands in this process, with an environment of their own: a new one costs half a second each."""
+
+    database: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def location(self) -> str:
+        """The database as commands name it."""
+        return f"sqlite:///{self.database}"
+
+    async def __call__(self, *words: str, stdin: str = "", **env: str) -> Ended:
+        """Run `server.py WORDS`; how it ended."""
+        return await anyio.to_thread.run_sync(self._run, words, stdin, env)
+
+    async def says(self, *words: str, stdin: str = "", **env: str) -> str:
+        """What a command that succeeds writes to stdout; it writes nothing to stderr."""
+        ended = await self(*words, stdin=stdin, **env)
+        assert (ended.status, ended.err) == (0, ""), ended
+        return ended.out
+
+    def _run(self, words: tuple[str, ...], stdin: str, env: dict[str, str]) -> Ended:
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in "12")
+        kept = {"PATH": os.environ["PATH"], "MCP_OAUTH_DATABASE_URL": self.location}
+        with (
+            patch.dict(os.environ, {**kept, **self.env, **env}, clear=True),
+            patch.object(sys, "argv", ["server.py", *words]),
+            patch.object(sys, "stdin", Piped(stdin)),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as end,
+        ):
+            program.main()
+        return Ended(int(str(end.value.code)), *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+
+@pytest.fixture
+def shell(template: Path, tmp_path: Path) -> Shell:
+    """Commands on the database of `server`, or on a copy of their own where no server runs."""
+    database = tmp_path / "oauth.db"
+    if not database.exists():
+        shutil.copy(template, database)
+    return Shell(database)
