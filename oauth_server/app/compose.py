@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
+from oauth_server.core.applications import Applications
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_token
 from oauth_server.core.deployment import Deployment
@@ -74,6 +75,7 @@ async def open_services(
             sessions=Sessions(store, form_secret, clock),
             grants=Grants(deployment, store, tokens, revoked, clock),
             registration=Registration(settings, clients, clock),
+            applications=Applications(store, settings.token_expiry, revoked, clock),
         )
         password = None
         if serves_http and settings.enabled:

@@ -6,8 +6,10 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import TEST_PATH
+from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.services import Runtime
-from oauth_server.flow.routes import flow_routes, health_routes
+from oauth_server.flow.front import Front
+from oauth_server.flow.routes import flow_routes, front_routes, health_routes
 from oauth_server.gate.gate import Gate
 from oauth_server.gate.guard import Guard
 from oauth_server.gate.protected_test import ProtectedTest
@@ -19,13 +21,15 @@ def http_face(mcp_app: StarletteWithLifespan, deployment: Deployment, runtime: R
 
     With ENABLE_MCP_OAUTH=false there are no OAuth routes, and their paths answer 404.
     """
-    routes: list[BaseRoute] = []
+    front = Front(deployment)
+    routes: list[BaseRoute] = [*front_routes(front)]
     if deployment.settings.enabled:
         routes += flow_routes(runtime)
         routes += discovery_routes(deployment, runtime)
         routes.append(Route(TEST_PATH, ProtectedTest(runtime)))
     routes += health_routes(runtime)
-    routes.append(Mount("/", app=Gate(mcp_app, runtime)))
+    gate = Gate(mcp_app, runtime, front.at_mcp)
+    routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate), Mount("/", app=front.nowhere))
     face = StarletteWithLifespan(
         routes=routes, middleware=[Middleware(Guard, deployment=deployment)], lifespan=mcp_app.lifespan
     )

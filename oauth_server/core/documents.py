@@ -22,6 +22,7 @@ USERINFO_PATH = "/oauth/userinfo"
 REVOKE_PATH = "/oauth/revoke"
 LOGOUT_PATH = "/oauth/logout"
 TEST_PATH = "/oauth/test"
+ACCOUNT_PATH = "/account"
 
 
 def protected_resource(deployment: Deployment, resource: str) -> dict[str, Any]:

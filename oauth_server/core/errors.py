@@ -50,6 +50,14 @@ class MethodNotAllowedError(InvalidRequestError):
     default = "This endpoint does not answer this HTTP method."
 
 
+class NotFoundError(OAuthError):
+    """Nothing is served at this address."""
+
+    error = "not_found"
+    status = 404
+    default = "There is nothing at this address."
+
+
 class InvalidClientError(OAuthError):
     """Client authentication failed; over Basic the answer carries a Basic challenge (RFC 6749 section 5.2)."""
 

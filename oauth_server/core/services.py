@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from oauth_server.core.applications import Applications
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment
@@ -28,6 +29,7 @@ class Services:
     sessions: Sessions
     grants: Grants
     registration: Registration
+    applications: Applications
 
 
 class Runtime:

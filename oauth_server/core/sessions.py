@@ -59,6 +59,24 @@ class Sessions:
         happened = event(self._clock(), "logout", "success", actor=session.user.username)
         await self._store.write(audit.recorded, lambda _: happened, users.end_session, session.session_hash)
 
+    async def others(self, session: Session) -> list[float]:
+        """When the person signed in to each of their other live sessions (Unix seconds), the latest first."""
+        return await self._store.read(users.other_sessions, session, self._clock())
+
+    async def end_others(self, session: Session) -> int:
+        """Sign the person out of every browser but this one; how many sessions ended."""
+        now = self._clock()
+        return await self._store.write(
+            audit.recorded,
+            lambda count: (
+                event(now, "sessions.ended", "success", actor=session.user.username, detail=f"{count} other sessions")
+                if count
+                else None
+            ),
+            users.end_other_sessions,
+            session,
+        )
+
     def csrf(self, session_id: str, purpose: str) -> str:
         """A token for one form of one browser: it binds the session, the purpose and the time it was rendered."""
         at = str(int(self._clock()))

@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oauth_server.core.deployment import Deployment
-from oauth_server.core.documents import AUTHORIZE_PATH, LOGOUT_PATH
+from oauth_server.core.documents import ACCOUNT_PATH, AUTHORIZE_PATH, LOGOUT_PATH
 
 # A localhost cookie is sent to every port, a client's callback included, so over http it is never set for "/".
-HTTP_PATHS = (AUTHORIZE_PATH, LOGOUT_PATH)
+HTTP_PATHS = (AUTHORIZE_PATH, LOGOUT_PATH, ACCOUNT_PATH)
 
 
 class SessionCookie:

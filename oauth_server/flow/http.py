@@ -165,6 +165,11 @@ def error_reply(error: OAuthError) -> Response:
     return json_reply(error.body(), error.status, headers)
 
 
+def navigated(request: Request) -> bool:
+    """Whether a person opened this address in a browser (Fetch Metadata), rather than a program asking for it."""
+    return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+
+
 def error_page(error: OAuthError) -> Response:
     """The page for an error that must not, or cannot, be sent to a client."""
     reply = page_reply(
@@ -173,6 +178,7 @@ def error_page(error: OAuthError) -> Response:
             text=error.description,
             hint="Go back to the application and try to connect again.",
             code=error.error,
+            home=True,
         ),
         error.status,
     )
@@ -209,15 +215,10 @@ class Endpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        show = error_page if self._page else error_reply
+        show = error_page if self._page or navigated(request) else error_reply
         handler = self._methods.get(request.method)
         if handler is None:
-            allowed = ", ".join(self._methods)
-            error = MethodNotAllowedError(f"This endpoint answers {allowed}, not {request.method[:20]}.")
-            log_refusal(request, error)
-            reply = show(error)
-            reply.headers["Allow"] = allowed
-            return reply
+            return self._not_allowed(request)
         try:
             return await handler(request)
         except OAuthError as error:
@@ -231,6 +232,23 @@ class Endpoint:
         except Exception:
             logger.exception("%s %s failed", request.method, request.url.path)
             return show(ServerError())
+
+    def _not_allowed(self, request: Request) -> Response:
+        allowed = ", ".join(self._methods)
+        error = MethodNotAllowedError(f"This endpoint answers {allowed}, not {request.method[:20]}.")
+        log_refusal(request, error)
+        if navigated(request):
+            html = pages.message(
+                title="This address is for applications",
+                text=f"A browser has nothing to do here: {error.description}",
+                code=error.error,
+                home=True,
+            )
+            reply = page_reply(html, error.status)
+        else:
+            reply = error_page(error) if self._page else error_reply(error)
+        reply.headers["Allow"] = allowed
+        return reply
 
 
 class ServerError(OAuthError):

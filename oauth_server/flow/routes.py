@@ -9,7 +9,9 @@ from starlette.routing import Route
 from oauth_server.core import documents as d
 from oauth_server.core.services import Runtime, Services
 from oauth_server.flow import pages
+from oauth_server.flow.account import Account
 from oauth_server.flow.authorize import Authorize
+from oauth_server.flow.front import Front
 from oauth_server.flow.http import Endpoint, Handler, json_reply
 from oauth_server.flow.logout import Logout
 from oauth_server.flow.register import Register
@@ -49,6 +51,7 @@ def flow_routes(runtime: Runtime) -> list[Route]:
 
     authorize = Endpoint(page=True, get=late(lambda s: Authorize(s).get), post=late(lambda s: Authorize(s).post))
     logout = Endpoint(page=True, get=late(lambda s: Logout(s).get), post=late(lambda s: Logout(s).post))
+    account = Endpoint(page=True, get=late(lambda s: Account(s).get), post=late(lambda s: Account(s).post))
     userinfo = late(lambda s: Userinfo(s).get)
     return [
         Route(d.TOKEN_PATH, Endpoint(post=late(lambda s: Token(s).post))),
@@ -57,8 +60,13 @@ def flow_routes(runtime: Runtime) -> list[Route]:
         Route(d.REVOKE_PATH, Endpoint(post=late(lambda s: Revoke(s).post))),
         Route(d.USERINFO_PATH, Endpoint(get=userinfo, post=userinfo)),
         Route(d.LOGOUT_PATH, logout),
-        Route(pages.STYLESHEET_PATH, Endpoint(get=_style)),
+        Route(d.ACCOUNT_PATH, account),
     ]
+
+
+def front_routes(front: Front) -> list[Route]:
+    """The start page, and the stylesheet of all pages."""
+    return [Route("/", Endpoint(get=front.get, post=front.post)), Route(pages.STYLESHEET_PATH, Endpoint(get=_style))]
 
 
 def health_routes(runtime: Runtime) -> list[Route]:

@@ -5,7 +5,7 @@ Sources: MCP authorization (RS-06, RS-09 to RS-19), RFC 6750 section 3, RFC 9728
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pydantic_core
@@ -15,6 +15,7 @@ from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from mcp_types.jsonrpc import JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server.core.access import ANONYMOUS, NOBODY, SCOPE_KEY, Principal, operation_scope
@@ -38,29 +39,30 @@ logger = logging.getLogger(__name__)
 
 
 class Gate:
-    """Lets a request through to MCP with its caller in the scope, or answers it."""
+    """Lets a request through to MCP with its caller in the scope, or answers it.
 
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+    `page` makes the page for a refusal that a person's browser asked for.
+    """
+
+    def __init__(self, app: ASGIApp, runtime: Runtime, page: Callable[[OAuthError], Response]) -> None:
         self._app = app
         self._runtime = runtime
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; anything but /mcp, and /mcp/ which leads there, passes untouched."""
-        if scope["type"] == "http" and scope["path"] == f"{MCP_PATH}/":
+        """Serve one request to /mcp, or to /mcp/ which leads there."""
+        if scope["path"] != MCP_PATH:
             await _without_slash(scope, send)
-            return
-        if scope["type"] != "http" or scope["path"] != MCP_PATH:
-            await self._app(scope, receive, send)
             return
         services = self._runtime.services
         headers = Headers(scope=scope)
         try:
             await self._judge(services, {**scope}, headers, receive, send)
         except OAuthError as error:
-            await self._refuse(services, scope, headers, send, error)
+            await self._refuse(services, scope, headers, receive, send, error)
         except StoreUnavailableError as cause:
             logger.warning("the store is unavailable: %s", cause)
-            await self._refuse(services, scope, headers, send, TemporarilyUnavailableError())
+            await self._refuse(services, scope, headers, receive, send, TemporarilyUnavailableError())
 
     async def _judge(self, services: Services, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         settings, resources = services.deployment.settings, services.deployment.resources
@@ -91,7 +93,7 @@ class Gate:
             try:
                 await _check_scope(services, principal, request.method, request.params or {})
             except InsufficientScopeError as error:
-                await self._refuse(services, scope, headers, send, error, request)
+                await self._refuse(services, scope, headers, receive, send, error, request)
                 return
         await self._app(scope, _replay(body, receive), send)
 
@@ -100,12 +102,13 @@ class Gate:
         services: Services,
         scope: Scope,
         headers: Headers,
+        receive: Receive,
         send: Send,
         error: OAuthError,
         request: JSONRPCRequest | None = None,
     ) -> None:
         logger.debug("refused %s %s: %s by check %s: %s", scope["method"], scope["path"], *_told(error))
-        fields: list[tuple[str, str]] = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        fields: list[tuple[str, str]] = []
         if isinstance(error, TemporarilyUnavailableError):
             fields.append(("Retry-After", "5"))
         if isinstance(error, MethodNotAllowedError):
@@ -115,6 +118,12 @@ class Gate:
             needed = error.needed if isinstance(error, _MissingTokenError) else None
             value = challenge(services.deployment, MCP_PATH, headers.get("host", ""), shown, needed)
             fields.append(("WWW-Authenticate", value))
+        if scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate":
+            page = self._page(error)
+            for name, value in fields:
+                page.headers[name] = value
+            await page(scope, receive, send)
+            return
         await _send(send, error.status, fields, error.body() if request is None else _rpc_error(request, error))
 
 
@@ -219,7 +228,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 async def _undecodable(send: Send, error: _UndecodableError) -> None:
     logger.debug("refused POST %s by check decode: %s", MCP_PATH, error)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
-    await _send(send, 400, [("Content-Type", "application/json")], body)
+    await _send(send, 400, [], body)
 
 
 async def _without_slash(scope: Scope, send: Send) -> None:
@@ -233,6 +242,7 @@ async def _without_slash(scope: Scope, send: Send) -> None:
 
 async def _send(send: Send, status: int, fields: list[tuple[str, str]], body: Mapping[str, Any]) -> None:
     data = json.dumps(body).encode()
-    raw = [(name.lower().encode(), value.encode()) for name, value in (*fields, ("Content-Length", str(len(data))))]
+    own = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Content-Length", str(len(data))))
+    raw = [(name.lower().encode(), value.encode()) for name, value in (*fields, *own)]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": data})

@@ -1,6 +1,7 @@
 """The outermost layer: which Host and Origin are served, CORS, the caller's address, HSTS.
 
-Sources: MCP transports "Security Warning" (DNS rebinding, TR-13), the Fetch standard's CORS protocol, RFC 6797.
+Sources: MCP transports "Security Warning" (DNS rebinding, TR-13), RFC 9110 section 5.5, the Fetch standard's CORS
+protocol, RFC 6797.
 """
 
 import json
@@ -37,9 +38,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         client = scope.get("client")
+        # White space around a field's value is no part of it (RFC 9110 section 5.5); httptools hands on what trails.
+        trimmed = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         token = caller_address.set(client[0] if client else "unknown")
         try:
-            await self._guarded(scope, receive, send)
+            await self._guarded({**scope, "headers": trimmed}, receive, send)
         finally:
             caller_address.reset(token)
 

@@ -123,7 +123,7 @@ async def test_session_cookie_changes_at_login_and_never_reaches_the_client(desk
     after = await page.context.cookies()
     await page.get_by_role("button", name="Approve").click()
     await lands(page, desk)
-    assert {cookie["path"] for cookie in after} == {"/oauth/authorize", "/oauth/logout"}
+    assert {cookie["path"] for cookie in after} == {"/oauth/authorize", "/oauth/logout", "/account"}
     for cookie in (*before, *after):
         assert cookie["name"] == f"mcp_session_{desk.server.port}"
         assert cookie["httpOnly"] is True

@@ -159,11 +159,12 @@ async def test_a_document_can_only_be_read(http: httpx2.AsyncClient, path: str, 
      "oauth-protected-resource/", "oauth-protected-resource/oauth/test", "oauth-protected-resource/mcp/"],
 )  # fmt: skip
 @pytest.mark.requirement("AS-02")
-async def test_an_unknown_well_known_path_is_a_plain_404(http: httpx2.AsyncClient, name: str) -> None:
+async def test_an_unknown_well_known_path_is_a_404_that_names_the_endpoint(http: httpx2.AsyncClient, name: str) -> None:
     reply = await http.get(WELL_KNOWN + name, headers={"Accept": "text/html,*/*"})
     assert reply.status_code == 404
-    assert reply.headers["content-type"].startswith("text/plain")
-    assert "<" not in reply.text
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json()["error"] == "not_found"
+    assert reply.json()["error_description"].endswith("/mcp")
 
 
 @pytest.mark.requirement("AS-02", "AS-04")

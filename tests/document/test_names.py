@@ -20,9 +20,12 @@ LATER = {
     "/oauth/revoke",  # RFC 7009
     "/oauth/logout",  # OpenID Connect RP-Initiated Logout
     "/oauth/style-….css",
+    "/",  # the start page
+    "/account",
     "/healthz",
     "/readyz",
     "/mcp",
+    "/mcp/",  # leads to /mcp
 }
 
 
@@ -36,11 +39,12 @@ def served(server: Running) -> set[str]:
     """The paths of the running server's own route table, those of FastMCP's app included."""
     face = server.server._face
     assert face is not None
-    *outer, mounted = face.routes
-    assert isinstance(mounted, Mount)
-    inner = mounted.app._app.routes
-    paths = [route.path for route in (*outer, *inner) if isinstance(route, Route)]
-    assert len(paths) == len(outer) + len(inner)
+    *routes, nowhere = face.routes
+    assert isinstance(nowhere, Mount)
+    paths = [route.path for route in routes if isinstance(route, Route)]
+    assert len(paths) == len(routes)
+    gate = next(route.app for route in routes if isinstance(route, Route) and route.path == "/mcp")
+    assert {route.path for route in gate._app.routes} == {"/mcp"}
     return {re.sub(r"style-[0-9a-f]+", "style-…", path) for path in paths}
 
 

@@ -14,7 +14,7 @@ from tests.support.server import Running
 FORM = "application/x-www-form-urlencoded"
 LIMIT = 64 * 1024
 FORM_ENDPOINTS = ["/oauth/token", "/oauth/revoke"]
-PAGES = ["/oauth/authorize", "/oauth/logout"]
+PAGES = ["/oauth/authorize", "/oauth/logout", "/account"]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY"]
 ALLOWED = {
     "/oauth/authorize": {"GET", "POST"},
@@ -23,6 +23,7 @@ ALLOWED = {
     "/oauth/revoke": {"POST"},
     "/oauth/userinfo": {"GET", "HEAD", "POST"},
     "/oauth/logout": {"GET", "POST"},
+    "/account": {"GET", "POST"},
     "/oauth/test": {"GET", "HEAD"},
     "/mcp": {"POST"},
 }

@@ -131,7 +131,7 @@ def assert_decent(server: Running, reply: httpx2.Response, before: dict[str, Any
         assert isinstance(reply.json()["error"], str)
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/authorize", "/oauth/logout"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/authorize", "/oauth/logout", "/account"])
 @pytest.mark.requirement("attack-40", "attack-76")
 @bounded
 @given(fields=pairs, in_query=pairs, basic=st.one_of(st.none(), header_bytes))
@@ -215,6 +215,7 @@ async def test_arbitrary_headers(
         ("POST", "/oauth/userinfo"),
         ("POST", "/mcp"),
         ("GET", "/oauth/logout"),
+        ("GET", "/account"),
         ("GET", "/oauth/authorize"),
     ):
         assert_decent(server, await client.http.request(method, path, headers=headers), before)

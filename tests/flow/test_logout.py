@@ -45,7 +45,7 @@ async def test_sign_out_asks_and_then_ends_the_session(server: Running, browser:
     assert "You are signed out" in shown(reply)
     cleared = [morsel for line in reply.headers.get_list("set-cookie") for morsel in SimpleCookie(line).values()]
     assert {(morsel.key, morsel["path"], morsel["max-age"]) for morsel in cleared} == {
-        (f"mcp_session_{server.port}", path, "0") for path in ("/oauth/authorize", "/oauth/logout")
+        (f"mcp_session_{server.port}", path, "0") for path in ("/oauth/authorize", "/oauth/logout", "/account")
     }
     assert await count(server, "browser_sessions") == 0
     assert not await still_signed_in(browser, client)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastmcp import Client
 from starlette.responses import HTMLResponse, JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oauth_server.app.mcp_server import McpServer
@@ -64,12 +64,15 @@ async def test_each_version_of_the_specification_is_judged_by_its_own_levels(
     assert report["summary"]["total"] >= 20
 
 
-def _replaced(server: McpServer, path: str, endpoint: ASGIApp) -> None:
+def _route(server: McpServer, path: str) -> Route:
     face = server._face
     assert face is not None
-    routes = [route for route in face.router.routes if isinstance(route, Route) and route.path == path]
-    assert len(routes) == 1
-    routes[0].app = endpoint
+    (route,) = [route for route in face.router.routes if isinstance(route, Route) and route.path == path]
+    return route
+
+
+def _replaced(server: McpServer, path: str, endpoint: ASGIApp) -> None:
+    _route(server, path).app = endpoint
 
 
 def _without_pkce(server: McpServer) -> None:
@@ -93,10 +96,7 @@ def _offline_access(server: McpServer) -> None:
 
 
 def _bare_challenge(server: McpServer) -> None:
-    face = server._face
-    assert face is not None
-    mount = next(route for route in face.router.routes if isinstance(route, Mount))
-    inner = mount.app
+    inner = _route(server, "/mcp").app
 
     async def bare(scope: Scope, receive: Receive, send: Send) -> None:
         if dict(scope["headers"]).get(b"authorization"):
@@ -104,7 +104,7 @@ def _bare_challenge(server: McpServer) -> None:
             return
         await JSONResponse({}, 401, headers={"WWW-Authenticate": 'Bearer resource="x"'})(scope, receive, send)
 
-    mount.app = bare
+    _replaced(server, "/mcp", bare)
 
 
 BROKEN: dict[Callable[[McpServer], None], set[str]] = {
@@ -138,11 +138,9 @@ async def test_an_endpoint_without_its_gate_is_not_said_to_challenge(server: Run
     # Without the gate no HTTP caller is known, so this process asks.
     async with Client(server.server) as client:
         before = await _statuses(client)
-        face = server.server._face
-        assert face is not None
-        mount = next(route for route in face.router.routes if isinstance(route, Mount))
-        assert isinstance(mount.app, Gate)
-        mount.app = mount.app._app
+        route = _route(server.server, "/mcp")
+        assert isinstance(route.app, Gate)
+        route.app = route.app._app
         after = await _statuses(client)
     challenges = {name for name in before if name.startswith(("challenge-", "bearer-"))}
     assert {name for name in challenges if before[name] == "pass"} >= {"challenge-status", "bearer-garbage"}

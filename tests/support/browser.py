@@ -41,12 +41,20 @@ class _Forms(HTMLParser):
             self.forms[-1].buttons.setdefault(a["name"], []).append(a.get("value", ""))
 
 
-def form_of(html: str) -> Form:
-    """The page's one form."""
+def forms_of(html: str) -> list[Form]:
+    """The page's forms, in order."""
     parser = _Forms()
     parser.feed(html)
-    assert len(parser.forms) == 1, f"{len(parser.forms)} forms"
-    return parser.forms[0]
+    return parser.forms
+
+
+def form_of(html: str, button: tuple[str, str] | None = None) -> Form:
+    """The page's one form; where it has several, the first with this button."""
+    forms = forms_of(html)
+    if len(forms) > 1 and button is not None:
+        forms = [form for form in forms if button[1] in form.buttons.get(button[0], [])][:1]
+    assert len(forms) == 1, f"{len(forms)} forms"
+    return forms[0]
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -81,7 +89,7 @@ class Browser:
         headers: dict[str, str] | None = None,
     ) -> httpx2.Response:
         """Send the page's form as Chromium does: hidden fields, checked boxes, one button, an Origin header."""
-        form = form_of(page.text)
+        form = form_of(page.text, button)
         data: dict[str, str | list[str]] = {**form.fields, **(fields or {})}
         data |= form.checkboxes if checkboxes is None else checkboxes
         if button is not None:

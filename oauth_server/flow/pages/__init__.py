@@ -65,6 +65,58 @@ class Consent:
     verified: bool
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A time: `machine` for the datetime attribute, `words` for a person."""
+
+    machine: str
+    words: str
+
+
+@dataclass(frozen=True)
+class ApplicationView:
+    """A client that a person connected: `hosts` are where its redirect URIs lead, `scopes` wire names with titles."""
+
+    client_id: str
+    name: str
+    verified: bool
+    hosts: tuple[str, ...]
+    scopes: tuple[tuple[str, str], ...]
+    since: Moment
+    last_used: Moment
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """A signed-in person's account: `others` are the times at which they signed in to other live sessions."""
+
+    username: str
+    applications: tuple[ApplicationView, ...]
+    signed_in: Moment
+    others: tuple[Moment, ...]
+    csrf: str
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A client's configuration: the `file` it stands in, or "" for a command to run."""
+
+    client: str
+    file: str
+    text: str
+
+
+@dataclass(frozen=True)
+class StartView:
+    """The start page: the MCP endpoint, who may call it, how clients are told of it, named addresses, the account."""
+
+    endpoint: str
+    access: str
+    snippets: tuple[Snippet, ...]
+    addresses: tuple[tuple[str, str], ...]
+    account: str | None
+
+
 def inert(text: str, limit: int = 80) -> str:
     """Return `text` as one line of at most `limit` characters in which nothing is hidden.
 
@@ -138,12 +190,26 @@ def signed_out() -> str:
     return _render("signed_out.html")
 
 
-def message(*, title: str, text: str, hint: str | None = None, code: str | None = None) -> str:
+def account(view: AccountView, *, done: str | None = None, error: str | None = None) -> str:
+    """Return the account page: forms with `action=disconnect` and `client_id`, `end_sessions` and `password`.
+
+    `done` says what was changed; `error` why the new password was not taken.
+    """
+    return _render("account.html", view=view, done=done, error=error)
+
+
+def start(view: StartView) -> str:
+    """Return the page that says what this server is and how to connect to it."""
+    return _render("start.html", view=view)
+
+
+def message(*, title: str, text: str, hint: str | None = None, code: str | None = None, home: bool = False) -> str:
     """Return a page that says what happened, for errors that may not be sent to a redirect URI (OAuth 2.1 §4.1.2.1).
 
-    `hint` says what the person can do; `code` is the OAuth `error`, for a report to whoever runs the client.
+    `hint` says what the person can do; `code` is the OAuth `error`, for a report to whoever runs the client; `home`
+    adds a link to the start page.
     """
-    return _render("message.html", title=title, text=text, hint=hint, code=code)
+    return _render("message.html", title=title, text=text, hint=hint, code=code, home=home)
 
 
 def _render(template: str, **values: object) -> str:
