@@ -4,13 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-ClientSource = Literal["configured", "registered"]
+ClientSource = Literal["configured", "registered", "document"]
 KeyUse = Literal["access", "id"]
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client (RFC 7591 section 2). `secret_hash` is None for a public client."""
+    """A client (RFC 7591 section 2): configured, registered, or known by its metadata document.
+
+    `secret_hash` is None unless it authenticates by a secret; `resources` are those whose tokens it may introspect;
+    `fingerprint` is set where identical registrations share it; `registration_token_hash` where it manages itself;
+    `unused_until` (Unix seconds) where it ends unless it was used before.
+    """
 
     client_id: str
     name: str
@@ -24,11 +29,48 @@ class Client:
     created_at: float
     last_used_at: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    resources: tuple[str, ...] = ()
+    fingerprint: bytes | None = None
+    registration_token_hash: bytes | None = None
+    registered_from: str = ""
+    unused_until: float | None = None
 
     @property
     def confidential(self) -> bool:
         """Whether the client authenticates at the token endpoint (RFC 6749 section 2.1)."""
         return self.auth_method != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many clients anybody may register: new ones from one source in `window` seconds, unused ones in all."""
+
+    from_source: int
+    window: float
+    unused: int
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """A registration beyond the bounds: of which of them, and when there is room again (Unix seconds)."""
+
+    bound: Literal["from_source", "unused"]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class InitialAccessToken:
+    """The right to register a number of clients (RFC 7591 section 3); of the token itself only the SHA-256 is kept."""
+
+    token_hash: bytes
+    created_at: float
+    expires_at: float
+    uses_left: int
+
+    @property
+    def token_id(self) -> str:
+        """What the operator names it by: it opens nothing."""
+        return self.token_hash.hex()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +100,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code as it is stored: only its SHA-256, and everything it is bound to."""
+    """An authorization code as it is stored: only its SHA-256, and everything it is bound to.
+
+    `document` is the digest of the client's metadata document, for a client that is known by one.
+    """
 
     code_hash: bytes
     grant_id: str
@@ -71,6 +116,7 @@ class Code:
     nonce: str | None
     auth_time: float
     expires_at: float
+    document: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +168,17 @@ class Issue:
     auth_time: float
     nonce: str | None = None
     sealed_successor: bytes | None = None  # set when the grace window answered: the successor issued before
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRefresh:
+    """A refresh token that can be used: whose, for whom, and from when until when (Unix seconds)."""
+
+    client_id: str
+    user: User
+    scope: tuple[str, ...]
+    issued_at: float
+    expires_at: float
 
 
 RefusalReason = Literal[

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.engine import Dialect
 
@@ -100,6 +101,49 @@ clients = Table(
     Column("metadata", Json, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("last_used_at", Double),
+    # Resources whose tokens the client may introspect.
+    Column("resources", Words, nullable=False, server_default=text("''")),
+    # The SHA-256 of the metadata of a public client, which identical registrations share.
+    Column("fingerprint", LargeBinary),
+    Column("registration_token_hash", LargeBinary),
+    # The network address the registration came from, to bound how many come from one.
+    Column("registered_from", Text, nullable=False, server_default=text("''")),
+    # When the client ends, unless it was used before.
+    Column("unused_until", Double),
+    Index("clients_by_fingerprint", "fingerprint", unique=True),
+    Index("clients_by_address", "registered_from", "created_at"),
+    Index("clients_by_use", "last_used_at", "unused_until"),
+)
+
+# What a client ID metadata document said when a person consented to it; the digest covers redirect URIs and keys.
+client_documents = Table(
+    "client_documents",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("client_id", Text, ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False),
+    Column("document", Json, nullable=False),
+    Index("client_documents_by_client", "client_id"),
+    sqlite_with_rowid=False,
+)
+
+initial_access_tokens = Table(
+    "initial_access_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The jti of client assertions, so that each is accepted once.
+assertions = Table(
+    "assertions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+    Index("assertions_by_end", "expires_at"),
+    sqlite_with_rowid=False,
 )
 
 browser_sessions = Table(
@@ -123,6 +167,7 @@ consents = Table(
     Column("resources", Words, primary_key=True),
     Column("scope", Words, nullable=False),
     Column("given_at", Double, nullable=False),
+    Column("document", LargeBinary),
 )
 
 grants = Table(
@@ -137,6 +182,7 @@ grants = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
+    Column("document", LargeBinary),
     Index("grants_by_user", "user_id"),
     Index("grants_by_client", "client_id"),
     Index("grants_by_end", "expires_at"),
@@ -157,6 +203,7 @@ codes = Table(
     Column("auth_time", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("used_at", Double),
+    Column("document", LargeBinary),
     Index("codes_by_end", "expires_at"),
     Index("codes_by_client", "client_id"),
     Index("codes_by_user", "user_id"),

@@ -5,8 +5,9 @@ Sources: RFC 6749 sections 4.1.2 and 6, RFC 9700 section 4.14 (rotation and reus
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from oauth_server.store.records import Code, Grant, Issue, NewRefresh, Permitted, Refusal, Revocation
+from oauth_server.store.records import Client, Code, Grant, Issue, NewRefresh, Permitted, Refusal, Revocation
 from oauth_server.store.schema import clients, codes, grants, refresh_tokens, users
+from oauth_server.store.verbs import documents
 from oauth_server.store.verbs.revocations import revoke
 from oauth_server.store.verbs.rows import USER_FIELDS, grant_of, user_of
 from oauth_server.store.verbs.users import consent
@@ -43,11 +44,20 @@ def add_code(connection: Connection, code: Code) -> None:
 
 
 def add_code_and_consent(
-    connection: Connection, code: Code, given: tuple[str, str, str, tuple[str, ...], tuple[str, ...]] | None, now: float
+    connection: Connection,
+    code: Code,
+    given: tuple[str, str, str, tuple[str, ...], tuple[str, ...]] | None,
+    now: float,
+    documented: Client | None = None,
 ) -> None:
-    """Store a code together with the consent it rests on, when one was given just now."""
+    """Store a code together with the consent it rests on, when one was given just now.
+
+    `documented` is the client, for one that is known by its metadata document.
+    """
+    if documented is not None and code.document is not None:
+        documents.remember(connection, documented, code.document)
     if given is not None:
-        consent(connection, *given, now)
+        consent(connection, *given, now, code.document)
     add_code(connection, code)
 
 
@@ -111,6 +121,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
             auth_time=row["auth_time"],
             created_at=now,
             expires_at=family_until,
+            document=row["document"],
         )
     )
     if refresh is not None:

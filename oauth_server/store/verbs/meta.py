@@ -25,6 +25,12 @@ def get_or_create(connection: Connection, name: str, value: str) -> str:
     return get(connection, name) or value
 
 
+def lock(connection: Connection, name: str) -> None:
+    """Hold a lock of that name until the transaction ends; whoever waits for it reads what the holder left."""
+    insert_if_absent(connection, meta, {"name": name, "value": ""})
+    connection.execute(select(meta.c.name).where(meta.c.name == name).with_for_update())
+
+
 def list_keys(connection: Connection) -> list[SigningKey]:
     """All signing keys, the newest first."""
     rows = connection.execute(select(signing_keys).order_by(signing_keys.c.created_at.desc())).mappings()

@@ -135,18 +135,23 @@ def end_other_sessions(connection: Connection, session: Session) -> int:
 
 
 def consented(
-    connection: Connection, user_id: str, client_id: str, redirect_uri: str, resources: tuple[str, ...]
+    connection: Connection,
+    user_id: str,
+    client_id: str,
+    redirect_uri: str,
+    resources: tuple[str, ...],
+    document: bytes | None = None,
 ) -> tuple[str, ...]:
-    """The scopes this person consented to before, for exactly this client, redirect URI and resource."""
-    scope: tuple[str, ...] | None = connection.execute(
-        select(consents.c.scope).where(
+    """The scopes this person consented to before, for exactly this client, redirect URI, resource and document."""
+    row = connection.execute(
+        select(consents.c.scope, consents.c.document).where(
             consents.c.user_id == user_id,
             consents.c.client_id == client_id,
             consents.c.redirect_uri == redirect_uri,
             consents.c.resources == resources,
         )
-    ).scalar()
-    return scope or ()
+    ).first()
+    return row.scope if row is not None and row.document == document else ()
 
 
 def consent(
@@ -157,12 +162,14 @@ def consent(
     resources: tuple[str, ...],
     scope: tuple[str, ...],
     now: float,
+    document: bytes | None = None,
 ) -> None:
-    """Remember a consent; what was consented to before for the same key stays consented."""
+    """Remember a consent; what was consented to before for the same key and document stays consented."""
     key = {"user_id": user_id, "client_id": client_id, "redirect_uri": redirect_uri, "resources": resources}
-    insert_if_absent(connection, consents, key | {"scope": (), "given_at": now})
+    insert_if_absent(connection, consents, key | {"scope": (), "given_at": now, "document": document})
     row = and_(*(consents.c[name] == value for name, value in key.items()))
     # Of two consents at once, the second waits for the lock and reads what the first left.
-    before: tuple[str, ...] = connection.execute(select(consents.c.scope).where(row).with_for_update()).scalar_one()
+    found = connection.execute(select(consents.c.scope, consents.c.document).where(row).with_for_update()).one()
+    before: tuple[str, ...] = found.scope if found.document == document else ()
     union = (*before, *(s for s in scope if s not in before))
-    connection.execute(update(consents).where(row).values(scope=union, given_at=now))
+    connection.execute(update(consents).where(row).values(scope=union, given_at=now, document=document))

@@ -1,0 +1,47 @@
+"""Clients known by their metadata documents, as they were consented to."""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from oauth_server.store.records import Client
+from oauth_server.store.schema import client_documents, clients, codes, grants, refresh_tokens
+from oauth_server.store.verbs import clients as verbs
+from oauth_server.store.verbs.upsert import put
+
+# What a document says of a client; the rest is the store's own.
+_SAID: Final = ("name", "auth_method", "redirect_uris", "grant_types", "scope", "application_type", "metadata")
+
+
+def remember(connection: Connection, client: Client, digest: bytes) -> None:
+    """Keep what the document says: under its digest for those who consented to it, and as what the client is now."""
+    values = asdict(client)
+    said: dict[str, Any] = {name: values[name] for name in _SAID}
+    known = verbs.find(connection, client.client_id) or client
+    row = said | {"redirect_uris": list(client.redirect_uris), "grant_types": list(client.grant_types)}
+    row |= {"source": known.source, "created_at": known.created_at}
+    put(connection, clients, {"client_id": client.client_id}, row)
+    put(connection, client_documents, {"digest": digest}, {"client_id": client.client_id, "document": said})
+
+
+def consented(connection: Connection, client: Client, token_hash: bytes, *, code: bool) -> Client:
+    """The client as its document was when the code, or else the grant of the refresh token, was consented to.
+
+    The client as it is now where there is no such code or token of it.
+    """
+    if code:
+        held = select(codes.c.document).where(codes.c.code_hash == token_hash, codes.c.client_id == client.client_id)
+    else:
+        held = (
+            select(grants.c.document)
+            .join(refresh_tokens, refresh_tokens.c.grant_id == grants.c.grant_id)
+            .where(refresh_tokens.c.token_hash == token_hash, grants.c.client_id == client.client_id)
+        )
+    statement = select(client_documents.c.document).where(client_documents.c.digest == held.scalar_subquery())
+    said: dict[str, Any] | None = connection.execute(statement).scalar()
+    if said is None:
+        return client
+    words = {name: tuple(said[name]) for name in ("redirect_uris", "grant_types", "scope")}
+    values: dict[str, Any] = {name: getattr(client, name) for name in Client.__dataclass_fields__} | said | words
+    return Client(**values)

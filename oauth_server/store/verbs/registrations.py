@@ -1,0 +1,83 @@
+"""Clients that anybody registers: identical ones shared, all of them bounded, those that nobody used forgotten."""
+
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+
+from oauth_server.store.records import Bounds, Client, TooMany
+from oauth_server.store.schema import clients
+from oauth_server.store.verbs import initial_access_tokens
+from oauth_server.store.verbs.clients import add
+from oauth_server.store.verbs.meta import lock
+from oauth_server.store.verbs.rows import client_of
+
+FORGOTTEN_AFTER: Final = 3600  # seconds after its end: by then no request that still knew the client is under way
+FORGOTTEN_AT_ONCE: Final = 50  # rows; a registration adds one at most, so whatever has ended is gone soon
+_LOCK: Final = "registration_lock"
+_UNUSED: Final = clients.c.last_used_at.is_(None)
+
+
+def register(connection: Connection, client: Client, bounds: Bounds, now: float) -> Client | TooMany:
+    """Store a client that anybody registered, or say why not.
+
+    One with a fingerprint is shared: the answer is the client that has it already, which then ends no sooner than this
+    one would. Sharing is not bounded, for it stores nothing.
+    """
+    # Counted, compared and stored by one at a time, so that no bound and no fingerprint is passed by two at once.
+    lock(connection, _LOCK)
+    _forget(connection, now - FORGOTTEN_AFTER)
+    known = None if client.fingerprint is None else _shared(connection, client, client.fingerprint, now)
+    if known is not None:
+        return known
+    exceeded = _exceeded(connection, client.registered_from, bounds, now)
+    if exceeded is None:
+        add(connection, client)
+    return exceeded or client
+
+
+def shared(connection: Connection, fingerprint: bytes, until: float) -> Client | None:
+    """The client with that fingerprint, if it was used or ends unused later than `until`."""
+    lasting = ~_UNUSED | (clients.c.unused_until > until)
+    row = connection.execute(select(clients).where(clients.c.fingerprint == fingerprint, lasting)).mappings().first()
+    return None if row is None else client_of(row)
+
+
+def register_with_token(connection: Connection, client: Client, token_hash: bytes, now: float) -> bool:
+    """Store a client by one use of an initial access token; False, and nothing is stored, where it has none left."""
+    if not initial_access_tokens.use(connection, token_hash, now):
+        return False
+    add(connection, client)
+    return True
+
+
+def _ended(at: float) -> ColumnElement[bool]:
+    return and_(_UNUSED, clients.c.unused_until <= at)
+
+
+def _forget(connection: Connection, at: float) -> None:
+    """Delete some of the clients that had ended unused by then; nothing was ever issued to them."""
+    some = select(clients.c.client_id).where(_ended(at)).order_by(clients.c.unused_until).limit(FORGOTTEN_AT_ONCE)
+    found = connection.scalars(some.with_for_update(skip_locked=True)).all()
+    if found:
+        connection.execute(delete(clients).where(clients.c.client_id.in_(found)))
+
+
+def _shared(connection: Connection, client: Client, fingerprint: bytes, now: float) -> Client | None:
+    same = clients.c.fingerprint == fingerprint
+    # One that has ended is unknown, and stays so: whoever registers now gets another.
+    connection.execute(update(clients).where(same, _ended(now)).values(fingerprint=None))
+    connection.execute(update(clients).where(same, _UNUSED).values(unused_until=client.unused_until))
+    row = connection.execute(select(clients).where(same)).mappings().first()
+    return None if row is None else client_of(row)
+
+
+def _exceeded(connection: Connection, source: str, bounds: Bounds, now: float) -> TooMany | None:
+    recent = select(func.count(), func.min(clients.c.created_at)).where(
+        clients.c.registered_from == source, clients.c.created_at > now - bounds.window
+    )
+    found, oldest = connection.execute(recent).one()
+    if found >= bounds.from_source:
+        return TooMany("from_source", oldest + bounds.window)
+    waiting = select(func.count(), func.min(clients.c.unused_until)).where(_UNUSED, clients.c.unused_until > now)
+    found, first = connection.execute(waiting).one()
+    return TooMany("unused", first) if found >= bounds.unused else None
