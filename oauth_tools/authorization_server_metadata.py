@@ -19,6 +19,7 @@ class AuthorizationServerMetadata(Answer):
     jwks_uri: str
     registration_endpoint: str | None = None
     revocation_endpoint: str
+    introspection_endpoint: str
     scopes_supported: list[str]
     response_types_supported: list[str]
     grant_types_supported: list[str]

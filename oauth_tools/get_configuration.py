@@ -65,6 +65,7 @@ def configuration(services: Services, *, full: bool) -> Configuration:
         "token": d.TOKEN_PATH,
         "registration": d.REGISTER_PATH,
         "revocation": d.REVOKE_PATH,
+        "introspection": d.INTROSPECT_PATH,
         "userinfo": d.USERINFO_PATH,
         "end_session": d.LOGOUT_PATH,
         "jwks": d.JWKS_PATH,

@@ -1,4 +1,4 @@
-"""What lists show: everything the person's scope ceiling allows, whatever the token holds."""
+"""What lists show: everything the caller's scope ceiling allows, whatever the token holds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +14,13 @@ from oauth_tools.common import caller
 
 
 class CeilingFilter(Middleware):
-    """Leaves out what the person could never be granted; anonymous callers and the operator see everything."""
+    """Leaves out what the caller could never be granted; anonymous callers and the operator see everything."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     async def _ceiling(self) -> frozenset[str] | None:
-        principal = caller()
-        if principal.local or not principal.subject:
-            return None
-        return await self._runtime.services.users.ceiling(principal.subject)
+        return await self._runtime.services.ceiling(caller())
 
     async def on_list_tools(
         self, context: MiddlewareContext[Any], call_next: CallNext[Any, Sequence[Tool]]

@@ -22,6 +22,8 @@ class ClientInformation(Answer):
     client_id_issued_at: int
     client_secret: str | None = None
     client_secret_expires_at: int | None = None
+    registration_client_uri: str | None = None
+    registration_access_token: str | None = None
     redirect_uris: list[str]
     token_endpoint_auth_method: str
     grant_types: list[str]
@@ -74,7 +76,8 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
         """Register a new OAuth client at this server (RFC 7591), as POST /oauth/register does.
 
         Use it to get a client_id for an application that cannot register itself. A client secret, when the method
-        asks for one, is returned once and cannot be shown again: store it at once.
+        asks for one, and a registration access token, with which the client changes its registration, are returned
+        once and cannot be shown again: store them at once.
         """
         metadata: dict[str, Any] = {
             name: value
@@ -104,11 +107,8 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
             )
         except OAuthError as error:
             raise refusal(f"{error.error}: {error.description}") from None
-        secret = (
-            " Its client_secret is in the structured result, and shown only this once."
-            if "client_secret" in answer
-            else ""
-        )
+        once = " and ".join(name for name in ("client_secret", "registration_access_token") if name in answer)
+        shown = f" Its {once} is in the structured result, and shown only this once." if once else ""
         return reply(
-            answer, f"Registered client {answer['client_id']} for {', '.join(answer['redirect_uris'])}.{secret}"
+            answer, f"Registered client {answer['client_id']} for {', '.join(answer['redirect_uris'])}.{shown}"
         )

@@ -8,9 +8,8 @@ from fastmcp.exceptions import ResourceError
 
 from oauth_server.core import documents as d
 from oauth_server.core.access import Principal, resource_scope
+from oauth_server.core.client_metadata import registered_metadata
 from oauth_server.core.errors import InsufficientScopeError
-from oauth_server.core.registration import registered_metadata
-from oauth_server.core.scopes import implied
 from oauth_server.core.services import Runtime, Services
 from oauth_server.store.records import Client
 from oauth_server.store.verbs import audit
@@ -83,7 +82,7 @@ def _register_documents(mcp: FastMCP, runtime: Runtime) -> None:
 def _register_caller(mcp: FastMCP, runtime: Runtime) -> None:
     @mcp.resource("oauth://me", title="Who is calling", mime_type=JSON)
     async def me() -> str:
-        """The caller: the person and client behind the token, what it holds and what could be granted."""
+        """The caller: the person, or the client itself, behind the token; what it holds and what could be granted."""
         services, principal = _admit(runtime, "oauth://me")
         answer: dict[str, Any] = {
             "sub": principal.subject or None,
@@ -91,11 +90,15 @@ def _register_caller(mcp: FastMCP, runtime: Runtime) -> None:
             "scope": sorted(principal.scope),
             "local_operator": principal.local,
         }
-        if principal.subject and not principal.local:
-            user = await services.users.by_id(principal.subject)
-            if user is not None:
-                answer |= {"username": user.username, "name": user.display_name or user.username}
-                answer["may_be_granted"] = sorted(implied(user.scope) & set(services.deployment.settings.scope))
+        ceiling = await services.ceiling(principal)
+        if ceiling is None:
+            return pretty(answer)
+        if principal.of_client:
+            client = await services.clients.find(principal.client_id)
+            answer |= {"acts_for": "itself", "client_name": client.name if client is not None else ""}
+        elif user := await services.users.by_id(principal.subject):
+            answer |= {"username": user.username, "name": user.display_name or user.username}
+        answer["may_be_granted"] = sorted(ceiling & set(services.deployment.settings.scope))
         return pretty(answer)
 
 

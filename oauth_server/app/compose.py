@@ -10,10 +10,17 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from oauth_server.core.applications import Applications
+from oauth_server.core.client_assertions import ClientAssertions
+from oauth_server.core.client_authentication import ClientAuthentication
+from oauth_server.core.client_configuration import ClientConfiguration
+from oauth_server.core.client_credentials import ClientCredentials
+from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_token
 from oauth_server.core.deployment import Deployment
+from oauth_server.core.fetched import Connect
 from oauth_server.core.grants import Grants
+from oauth_server.core.introspection import Introspection
 from oauth_server.core.keys import load_keys
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
@@ -22,6 +29,7 @@ from oauth_server.core.sessions import Sessions
 from oauth_server.core.settings import Settings, SettingsError
 from oauth_server.core.tokens import Tokens
 from oauth_server.core.users import Users
+from oauth_server.outbound import Outbound
 from oauth_server.store.errors import StoreError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import meta
@@ -49,12 +57,21 @@ async def open_store(settings: Settings) -> Store:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, resolve: Callable[[str | None], Deployment], *, serves_http: bool, clock: Clock = time.time
+    settings: Settings,
+    resolve: Callable[[str | None], Deployment],
+    *,
+    serves_http: bool,
+    clock: Clock = time.time,
+    connect: Connect | None = None,
 ) -> AsyncIterator[Opened]:
     """Run the services. `resolve` makes the deployment from the issuer recorded in the store.
 
+    `connect` makes the client for an outgoing request; by default the guarded one, to which only the hosts that the
+    operator listed may be inside the network.
+
     Only a process that serves HTTP creates the owner, keeps the pre-registered client and records the issuer.
     """
+    connect = connect or (lambda limits: Outbound(limits=limits, allow=settings.cimd_hosts))
     store = await open_store(settings)
     try:
         deployment = resolve(await store.read(meta.get, ISSUER))
@@ -62,7 +79,10 @@ async def open_services(
         await revoked.refresh()
         tokens = Tokens(deployment, await load_keys(store, settings.signing_alg, clock), revoked, clock)
         clients = Clients(store, clock)
+        client_documents = ClientDocuments(settings, connect, clock)
+        assertions = ClientAssertions(deployment, store, connect, clock)
         users = Users(store, revoked, clock)
+        grants = Grants(deployment, store, tokens, revoked, clock)
         form_secret = await store.write(meta.get_or_create, FORM_SECRET, random_token())
         services = Services(
             deployment=deployment,
@@ -71,10 +91,15 @@ async def open_services(
             revoked=revoked,
             tokens=tokens,
             clients=clients,
+            client_documents=client_documents,
+            client_authentication=ClientAuthentication(clients, client_documents, assertions),
             users=users,
             sessions=Sessions(store, form_secret, clock),
-            grants=Grants(deployment, store, tokens, revoked, clock),
-            registration=Registration(settings, clients, clock),
+            grants=grants,
+            client_credentials=ClientCredentials(deployment, store, tokens, clock),
+            introspection=Introspection(deployment, store, tokens, users, grants.permitted, clock),
+            registration=Registration(settings, deployment.issuer, store, clock),
+            client_configuration=ClientConfiguration(settings, deployment.issuer, store, clients, revoked, clock),
             applications=Applications(store, settings.token_expiry, revoked, clock),
         )
         password = None

@@ -13,6 +13,7 @@ from oauth_server.commands.check import check
 from oauth_server.commands.clients import clients
 from oauth_server.commands.config import config
 from oauth_server.commands.errors import MISTAKE, NOT_DONE, CommandError
+from oauth_server.commands.initial_access_tokens import initial_access_tokens
 from oauth_server.commands.keys import keys
 from oauth_server.commands.local import GetLocal
 from oauth_server.commands.output import remark
@@ -55,7 +56,7 @@ def command_line(local: GetLocal) -> App:
         """Start the server: streamable HTTP on 127.0.0.1:8000, MCP endpoint /mcp. This is the default command."""
         local().serve(transport=transport, host=host, port=port, workers=workers)
 
-    for part in (check, users, clients, keys, audit, config):
+    for part in (check, users, clients, initial_access_tokens, keys, audit, config):
         app.command(part(local))
     return app
 

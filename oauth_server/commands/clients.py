@@ -31,7 +31,11 @@ Example:
 Examples:
   server.py clients add --name "My app" --redirect-uri http://localhost/cb
   server.py clients add --redirect-uri https://portal.example/cb \\
-      --name Portal --auth-method client_secret_basic""",
+      --name Portal --auth-method client_secret_basic
+  server.py clients add --name Robot --auth-method client_secret_basic \\
+      --grant-type client_credentials --scope mcp:read
+  server.py clients add --name "Another API" --auth-method client_secret_basic \\
+      --grant-type client_credentials --resource https://api.example""",
     "delete": """\
 Examples:
   server.py clients delete pxGrFs3xnGtFmmFZC3VTKA
@@ -88,13 +92,22 @@ class _Clients:
         self,
         *,
         redirect_uri: Annotated[
-            list[str], Parameter(help="Where the browser returns to: https, or http on this computer. Repeatable.")
-        ],
+            list[str] | None,
+            Parameter(help="Where the browser returns to: https, or http on this computer. Repeatable."),
+        ] = None,
         name: Annotated[str | None, Parameter(help="The name that people see when they consent.")] = None,
         auth_method: Annotated[
-            Literal["none", "client_secret_basic", "client_secret_post"],
+            Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
             Parameter(help="How it authenticates at the token endpoint; `none`: a public client, with PKCE alone."),
         ] = "none",
+        jwks_uri: Annotated[str | None, Parameter(help="For private_key_jwt: where its public keys are.")] = None,
+        grant_type: Annotated[
+            list[Literal["authorization_code", "refresh_token", "client_credentials"]] | None,
+            Parameter(help="What it may use; by default authorization_code and refresh_token. Repeatable."),
+        ] = None,
+        resource: Annotated[
+            list[str] | None, Parameter(help="A resource whose access tokens it may introspect. Repeatable.")
+        ] = None,
         scope: Annotated[str | None, Parameter(help="What it is granted when it asks for nothing particular.")] = None,
         post_logout_redirect_uri: Annotated[
             list[str] | None, Parameter(help="Where the browser may return to after signing out. Repeatable.")
@@ -105,18 +118,21 @@ class _Clients:
 
         A client secret is printed once, and cannot be shown again.
         """
+        from oauth_server.core.capabilities import GRANT_TYPES  # noqa: PLC0415
         from oauth_server.core.errors import OAuthError  # noqa: PLC0415
 
         asked = {
             "redirect_uris": redirect_uri,
             "client_name": name,
             "token_endpoint_auth_method": auth_method,
+            "jwks_uri": jwks_uri,
+            "grant_types": grant_type,
             "scope": scope,
             "post_logout_redirect_uris": post_logout_redirect_uri,
         }
         async with self._local().administration() as admin:
             try:
-                answer = await admin.registration.register(asked, by_administrator=True)
+                answer = await admin.registration.add(asked, grant_types=GRANT_TYPES, resources=resource or ())
             except OAuthError as error:
                 raise MistakeError(f"{error.error}: {error.description}") from None
         if json:
@@ -168,11 +184,12 @@ def _row(client: Client) -> tuple[str, ...]:
 
 
 def _record(client: Client) -> dict[str, Any]:
-    from oauth_server.core.registration import registered_metadata  # noqa: PLC0415
+    from oauth_server.core.client_metadata import registered_metadata  # noqa: PLC0415
 
     return {
         "client_id": client.client_id,
         **registered_metadata(client),
+        **({"resources": list(client.resources)} if client.resources else {}),
         "source": client.source,
         "created_at": client.created_at,
         "last_used_at": client.last_used_at,

@@ -20,11 +20,18 @@ def given(name: str, rule: Callable[[str], T], value: str) -> T:
         raise SettingsError(name, error.problem, error.accepted) from None
 
 
+def span(value: str) -> int:
+    """The seconds of `30m`, `12h` or `7d`."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
+    if found is None:
+        raise RefusedError(f"{quoted(value)} is no span of time", "30m, 12h or 7d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
 def since(value: str) -> float:
     """The Unix time of `30m`, `12h` or `7d` ago, or of a date or time (RFC 3339, UTC where no offset is given)."""
-    ago = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
-    if ago is not None:
-        return time.time() - int(ago[1]) * _UNITS[ago[2]]
+    if re.fullmatch(r"[0-9]{1,9}[smhd]", value):
+        return time.time() - span(value)
     try:
         at = datetime.fromisoformat(value)
     except ValueError:

@@ -33,7 +33,7 @@ RESOURCES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """The caller of a tool or resource; `scope` is what the token holds, `subject` the person's `sub`."""
+    """The caller of a tool or resource; `scope` is what the token holds, `subject` its `sub`: a person, or a client."""
 
     subject: str = ""
     client_id: str = ""
@@ -44,6 +44,11 @@ class Principal:
     def authenticated(self) -> bool:
         """Whether a token or the operator's own process stands behind the call."""
         return self.local or bool(self.subject)
+
+    @property
+    def of_client(self) -> bool:
+        """Whether a client calls for itself, and no person stands behind it."""
+        return bool(self.subject) and self.subject == self.client_id
 
     def require(self, *scopes: str) -> None:
         """Raise InsufficientScopeError unless all these scopes are held."""
@@ -90,7 +95,7 @@ def operation_scope(deployment: Deployment, method: str, params: Mapping[str, An
 
 
 def visible(scope: str | None, ceiling: frozenset[str] | None) -> bool:
-    """Whether a component shows in lists: what the person's ceiling allows; `ceiling` None shows everything.
+    """Whether a component shows in lists: what the caller's ceiling allows; `ceiling` None shows everything.
 
     What the token holds plays no part: a hidden tool is never called, hence never stepped up to.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from oauth_server.core.audit import event
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_id
+from oauth_server.core.initial_access_tokens import InitialAccessTokens
 from oauth_server.core.keys import ListedKey, listed_keys
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
@@ -40,7 +41,8 @@ class Administration:
         self.location = store.location
         self.users = Users(store, RevocationFilter(store, clock), clock)
         self.clients = Clients(store, clock)
-        self.registration = Registration(settings, self.clients, clock)
+        self.registration = Registration(settings, issuer, store, clock)
+        self.initial_access_tokens = InitialAccessTokens(store, clock)
         self._store = store
         self._clock = clock
 

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import PROTECTED_RESOURCE_PATH
-from oauth_server.core.errors import InsufficientScopeError, OAuthError
+from oauth_server.core.errors import InsufficientScopeError, InvalidClientError, InvalidTokenError, OAuthError
 from oauth_server.core.resource_indicators import MCP_PATH
-from oauth_server.core.scopes import READ, WRITE
+from oauth_server.core.scopes import ADMIN, READ, WRITE
 
 
 def metadata_url(resource: str) -> str:
@@ -44,7 +44,25 @@ def challenge(
     return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
 
 
+def registration_challenge(error: OAuthError | None = None) -> str:
+    """The challenge of the registration and client configuration endpoints (RFC 7591 section 3, RFC 7592 section 2)."""
+    fields = [("realm", "client registration"), *(error.body().items() if error is not None else ())]
+    return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
+
+
 def userinfo_challenge(error: OAuthError | None = None) -> str:
     """The challenge of the UserInfo endpoint (OpenID Connect Core section 5.3.3)."""
     fields = [*(error.body().items() if error is not None else ()), ("scope", "openid")]
     return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
+
+
+def introspection_challenges(error: OAuthError) -> tuple[str, ...]:
+    """The challenges of the introspection endpoint: credentials of a client, or a token with mcp:admin.
+
+    Whoever sent a token is told what is wrong with it (RFC 7662 section 2.3, RFC 6750 section 3).
+    """
+    by_token = isinstance(error, InvalidTokenError | InsufficientScopeError)
+    fields = [*(error.body().items() if by_token else ()), ("scope", ADMIN)]
+    bearer = "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
+    basic = 'Basic realm="introspection endpoint", charset="UTF-8"'
+    return (basic, bearer) if isinstance(error, InvalidClientError) else (bearer,)

@@ -1,6 +1,7 @@
 """The discovery documents, rendered from the capabilities.
 
-Sources: RFC 9728 section 2, RFC 8414 section 2, OpenID Connect Discovery 1.0 section 3, RFC 9207 section 3.
+Sources: RFC 9728 section 2, RFC 8414 section 2, OpenID Connect Discovery 1.0 section 3, RFC 9207 section 3,
+RFC 9701 section 7.
 """
 
 from collections.abc import Iterable
@@ -20,17 +21,22 @@ TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 REGISTER_PATH = "/oauth/register"
 USERINFO_PATH = "/oauth/userinfo"
 REVOKE_PATH = "/oauth/revoke"
+INTROSPECT_PATH = "/oauth/introspect"
 LOGOUT_PATH = "/oauth/logout"
 TEST_PATH = "/oauth/test"
 ACCOUNT_PATH = "/account"
 
 
 def protected_resource(deployment: Deployment, resource: str) -> dict[str, Any]:
-    """Protected resource metadata of one name of the resource. offline_access is never a resource's scope."""
+    """Protected resource metadata of one name of the resource.
+
+    scopes_supported is the minimal set for basic use, since clients ask for all of it (MCP authorization, RS-31): never
+    offline_access, and mcp:admin only where there is nothing else. A 403 still leads to what is not in it.
+    """
     return {
         "resource": resource,
         "authorization_servers": [deployment.issuer],
-        "scopes_supported": list(c.capabilities(deployment.settings).resource_scopes),
+        "scopes_supported": list(c.capabilities(deployment.settings).basic_scopes),
         "bearer_methods_supported": ["header"],
         "resource_name": "MCP Docker Server",
     }
@@ -45,6 +51,7 @@ def authorization_server(deployment: Deployment) -> dict[str, Any]:
         "token_endpoint": deployment.url(TOKEN_PATH),
         "jwks_uri": deployment.url(JWKS_PATH),
         "revocation_endpoint": deployment.url(REVOKE_PATH),
+        "introspection_endpoint": deployment.url(INTROSPECT_PATH),
     }
     if able.registration:
         document["registration_endpoint"] = deployment.url(REGISTER_PATH)
@@ -55,7 +62,13 @@ def authorization_server(deployment: Deployment) -> dict[str, Any]:
         "grant_types_supported": list(c.GRANT_TYPES),
         "code_challenge_methods_supported": list(c.CODE_CHALLENGE_METHODS),
         "token_endpoint_auth_methods_supported": list(c.CLIENT_AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(c.CLIENT_ASSERTION_ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(c.CLIENT_AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(c.CLIENT_ASSERTION_ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": list(c.INTROSPECTION_AUTH_METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(c.CLIENT_ASSERTION_ALGORITHMS),
+        "introspection_signing_alg_values_supported": list(c.INTROSPECTION_ALGORITHMS),
+        "client_id_metadata_document_supported": able.documents,
         "authorization_response_iss_parameter_supported": True,
         "protected_resources": list(deployment.resources.names),
     }

@@ -70,6 +70,13 @@ class InvalidClientError(OAuthError):
         self.basic = basic
 
 
+class InvalidClientDocumentError(OAuthError):
+    """A client that is known by its metadata document cannot be used; a person reads it, so nothing is challenged."""
+
+    error = "invalid_client"
+    default = "The metadata document of the application cannot be used."
+
+
 class InvalidGrantError(OAuthError):
     """The code or refresh token is invalid, expired, revoked or was issued to another client."""
 
@@ -169,6 +176,20 @@ class InvalidClientMetadataError(OAuthError):
     default = "The client metadata is not acceptable."
 
 
+class InvalidSoftwareStatementError(OAuthError):
+    """The software statement is no signed statement at all."""
+
+    error = "invalid_software_statement"
+    default = "The software statement is not a signed JWT with an issuer."
+
+
+class UnapprovedSoftwareStatementError(OAuthError):
+    """The software statement is of an issuer that this server does not trust, which are all."""
+
+    error = "unapproved_software_statement"
+    default = "This server trusts no issuer of software statements; register without one."
+
+
 class InvalidTokenError(OAuthError):
     """The access token is not valid here; `check` names the check that it failed."""
 
@@ -178,6 +199,14 @@ class InvalidTokenError(OAuthError):
 
     def __init__(self, check: str, reason: str) -> None:
         super().__init__(reason=reason, check=check)
+
+
+class RegistrationTokenError(InvalidTokenError):
+    """An initial or registration access token is missing or not valid (RFC 7591 section 3, RFC 7592 section 2)."""
+
+    def __init__(self, description: str, *, reason: str) -> None:
+        super().__init__("registration_token", reason)
+        self.description = description
 
 
 class InsufficientScopeError(OAuthError):
@@ -198,3 +227,15 @@ class TemporarilyUnavailableError(OAuthError):
     error = "temporarily_unavailable"
     status = 503
     default = "The server cannot reach its database at the moment; try again in a few seconds."
+    retry_after = 5  # seconds
+
+
+class TooManyRegistrationsError(TemporarilyUnavailableError):
+    """A registration beyond what anybody may register (RFC 7591 section 5); `retry_after` in seconds."""
+
+    status = 429
+    default = "Too many clients were registered; try again later, or use the client_id of an earlier registration."
+
+    def __init__(self, *, reason: str, retry_after: int) -> None:
+        super().__init__(reason=reason, check="registration_bounds")
+        self.retry_after = retry_after

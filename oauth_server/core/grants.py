@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from oauth_server.core import pkce, scopes
 from oauth_server.core.audit import event
-from oauth_server.core.clock import Clock, random_id, random_token
+from oauth_server.core.client_documents import document_digest
+from oauth_server.core.clock import Clock, random_id, random_token, token_hash
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.errors import (
     InvalidGrantError,
@@ -59,11 +60,6 @@ class Approval:
     asked: bool  # whether the person was asked, or an earlier consent stood
 
 
-def token_hash(token: str) -> bytes:
-    """What the store keeps of a code or refresh token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
 def _seal(presented: str) -> AESGCM:
     return AESGCM(
         hashlib.sha256(b"refresh token successor\x00" + presented.encode("utf-8", "surrogateescape")).digest()
@@ -96,7 +92,10 @@ class Grants:
 
     async def consented(self, session: Session, client: Client, key: str, resources: tuple[str, ...]) -> frozenset[str]:
         """What this person consented to before for this client, redirect URI and resource."""
-        found = await self._store.read(users.consented, session.user.user_id, client.client_id, key, resources)
+        document = _document(client)
+        found = await self._store.read(
+            users.consented, session.user.user_id, client.client_id, key, resources, document
+        )
         return frozenset(found)
 
     async def issue_code(self, approval: Approval) -> str:
@@ -115,6 +114,7 @@ class Grants:
             nonce=approval.nonce,
             auth_time=approval.session.auth_time,
             expires_at=now + CODE_LIFETIME,
+            document=_document(approval.client),
         )
         consent = (user.user_id, approval.client.client_id, approval.consent_key, approval.resources, approval.scope)
         happened = event(
@@ -132,6 +132,7 @@ class Grants:
             stored,
             consent if approval.asked else None,
             now,
+            approval.client if stored.document is not None else None,
         )
         return code
 
@@ -214,7 +215,8 @@ class Grants:
                 return
             if found.client_id != client.client_id:
                 return
-            happened = event(now, "token.revoked", "success", actor=found.subject, client_id=client.client_id)
+            actor = "" if found.of_client else found.subject
+            happened = event(now, "token.revoked", "success", actor=actor, client_id=client.client_id)
             entry = Revocation("token", found.jti, now, float(found.expires_at))
             await self._store.write(audit.recorded, lambda _: happened, revocations.revoke, [entry])
         else:
@@ -256,19 +258,13 @@ class Grants:
         return event(now, name, result, actor=actor, client_id=client.client_id, detail=detail)
 
     def _reply(self, client: Client, issue: Issue, refresh_token: str | None) -> dict[str, Any]:
-        access_token = self._tokens.issue_access(
+        reply = self._tokens.reply(
             subject=issue.user.user_id,
             client_id=client.client_id,
             scope=issue.scope,
             audience=issue.resources,
             grant_id=issue.grant_id,
         )
-        reply: dict[str, Any] = {
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": self._tokens.lifetime,
-            "scope": " ".join(issue.scope),
-        }
         if refresh_token is not None:
             reply["refresh_token"] = refresh_token
         if "openid" in issue.scope:
@@ -277,9 +273,13 @@ class Grants:
                 client_id=client.client_id,
                 auth_time=issue.auth_time,
                 nonce=issue.nonce,
-                access_token=access_token,
+                access_token=reply["access_token"],
             )
         return reply
+
+
+def _document(client: Client) -> bytes | None:
+    return document_digest(client) if client.source == "document" else None
 
 
 def _error(refusal: Refusal) -> OAuthError:

@@ -1,217 +1,238 @@
 """Dynamic client registration: client metadata in, a client out (RFC 7591 sections 2 and 3).
 
-One parser serves the HTTP endpoint and the MCP tool.
+One parser serves the HTTP endpoints, the MCP tool and the command line.
 """
 
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlsplit
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any, Final
 
-from oauth_server.core import scopes
-from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, GRANT_TYPES, RESPONSE_TYPES, capabilities
-from oauth_server.core.clients import Clients, secret_hash
-from oauth_server.core.clock import Clock, random_id, random_token
+from oauth_server.core.audit import caller_address, event
+from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES, capabilities
+from oauth_server.core.client_metadata import fingerprint, parse_client, registered_metadata
+from oauth_server.core.clients import secret_hash
+from oauth_server.core.clock import Clock, random_id, random_token, token_hash
+from oauth_server.core.documents import REGISTER_PATH
 from oauth_server.core.errors import (
-    AccessDeniedError,
     InvalidClientMetadataError,
-    InvalidRedirectUriError,
-    InvalidScopeError,
+    InvalidSoftwareStatementError,
+    InvalidTargetError,
+    RegistrationTokenError,
+    TooManyRegistrationsError,
+    UnapprovedSoftwareStatementError,
 )
-from oauth_server.core.redirect_uris import check_registrable, is_loopback
+from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
+from oauth_server.core.jwt import JwtError, unverified_statement
+from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
-from oauth_server.store.records import Client
+from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import audit, clients, registrations
 
-MAX_REDIRECT_URIS = 20
-MAX_TEXT = 512
-_TEXT = ("client_name", "software_id", "software_version")
-_URIS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
-_MAX_URI = 2048
+# A client registers in order to sign in at once; one that nobody signed in with for a day was given up.
+UNUSED_LIFETIME: Final = 24 * 3600  # seconds
+# An unused client that is shared gets its full time back, and that costs a write at most this often.
+RENEWED_AFTER: Final = 3600  # seconds
+BOUNDS: Final = Bounds(
+    # A class or an office behind one address, each with a port of its own in the redirect URI, and each trying twice.
+    from_source=100,
+    window=3600,
+    # At a few kilobytes each, some tens of megabytes; a flood that fills it ends within a day by itself.
+    unused=10_000,
+)
+_IPV6_SITE: Final = 64  # bits: whoever has one address of such a network usually has them all
 
 
 class Registration:
     """Registers clients as the settings allow."""
 
-    def __init__(self, settings: Settings, clients: Clients, clock: Clock) -> None:
+    def __init__(self, settings: Settings, issuer: str | None, store: Store, clock: Clock) -> None:
         self._settings = settings
-        self._clients = clients
+        self._issuer = issuer
+        self._store = store
         self._clock = clock
+        self._initial = InitialAccessTokens(store, clock)
 
     @property
     def is_open(self) -> bool:
         """Whether anybody may register a client."""
         return capabilities(self._settings).registration
 
-    async def register(self, metadata: Mapping[str, Any], *, by_administrator: bool = False) -> dict[str, Any]:
+    async def register(
+        self, metadata: Mapping[str, Any], *, initial_token: str | None = None, by_administrator: bool = False
+    ) -> dict[str, Any]:
         """Register a client and return the client information response (RFC 7591 section 3.2.1).
 
-        `client_secret`, for a confidential client, is in this answer and nowhere else ever again. Raises
-        InvalidRedirectUriError, InvalidClientMetadataError or AccessDeniedError; nothing is stored then.
+        `client_secret` is in this answer and nowhere else ever again. A public client that anybody registers is shared
+        by all who register the same. Raises RegistrationTokenError,
+        InvalidRedirectUriError, InvalidClientMetadataError, a software statement's error or TooManyRegistrationsError;
+        nothing is stored then.
         """
-        if not (self.is_open or by_administrator):
-            raise AccessDeniedError(
+        if initial_token is not None:
+            # Before the metadata is looked at, which is nobody's business who may not register.
+            await self._initial.check(initial_token)
+        elif by_administrator:
+            return await self.add(metadata)
+        elif not self.is_open:
+            raise RegistrationTokenError(
                 "Dynamic client registration is switched off here (MCP_OAUTH_DYNAMIC_REGISTRATION=false); "
-                "ask the operator of this server for a client_id."
+                "ask the operator of this server for a client_id or an initial access token.",
+                reason="no initial access token, and registration is not open",
             )
-        client, secret = self._client(metadata)
-        await self._clients.register(client)
-        answer: dict[str, Any] = {"client_id": client.client_id, "client_id_issued_at": int(client.created_at)}
-        if secret is not None:
-            answer |= {"client_secret": secret, "client_secret_expires_at": 0}
-        return answer | registered_metadata(client)
+        client, secret = self._client(metadata, REGISTRABLE_GRANT_TYPES)
+        token = random_token() if client.confidential or initial_token is not None else None
+        client = replace(client, registration_token_hash=None if token is None else token_hash(token))
+        if initial_token is not None:
+            await self._spend(client, initial_token)
+        else:
+            client = await self._join(client)
+        return client_information(client, self._issuer, secret=secret, token=token)
 
-    def _client(self, metadata: Mapping[str, Any]) -> tuple[Client, str | None]:
-        if "software_statement" in metadata:
-            raise InvalidClientMetadataError("Software statements are not supported.")
-        texts = {name: _text(metadata, name) for name in _TEXT}
-        extra: dict[str, Any] = {name: value for name, value in texts.items() if value and name != "client_name"}
-        extra |= {name: uri for name in _URIS if (uri := _web_uri(metadata, name))}
-        extra |= _contacts(metadata)
-        redirect_uris = self._redirect_uris(metadata)
-        native = _application_type(metadata, redirect_uris) == "native"
-        for uri in redirect_uris:
-            check_registrable(uri, native=native, private_use=self._settings.private_use_redirect_uris)
-        extra |= self._post_logout(metadata, native=native)
-        method = _one_of(metadata, "token_endpoint_auth_method", CLIENT_AUTH_METHODS, "none")
-        grant_types = _grant_types(metadata)
-        secret = None if method == "none" else random_token()
-        client = Client(
-            client_id=random_id(),
-            name=texts["client_name"] or "",
-            secret_hash=None if secret is None else secret_hash(secret),
-            auth_method=method,
-            redirect_uris=redirect_uris,
-            grant_types=grant_types,
-            scope=self._scope(metadata),
-            application_type="native" if native else "web",
-            source="registered",
-            created_at=self._clock(),
-            metadata=extra,
+    async def add(
+        self,
+        metadata: Mapping[str, Any],
+        *,
+        grant_types: Collection[str] = REGISTRABLE_GRANT_TYPES,
+        resources: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Add a client of the operator's: never shared, never ended unused, not managed by itself.
+
+        `grant_types` are those it may have, `resources` those whose tokens it may introspect. Raises what `register`
+        raises for metadata, InvalidTargetError for a resource that is no URI, InvalidClientMetadataError for a public
+        client with the client credentials grant.
+        """
+        client, secret = self._client(metadata, grant_types)
+        # MUST only be used by confidential clients (RFC 6749 section 4.4).
+        if "client_credentials" in client.grant_types and not client.confidential:
+            raise InvalidClientMetadataError("client_credentials needs a client that authenticates, not method none.")
+        client = replace(client, resources=tuple(_resource(uri) for uri in resources))
+        happened = _registered(client)
+        await self._store.write(audit.recorded, lambda _: happened, clients.add, client)
+        return client_information(client, self._issuer, secret=secret)
+
+    def _client(self, metadata: Mapping[str, Any], grant_types: Collection[str]) -> tuple[Client, str | None]:
+        client = parse_registration(self._settings, metadata, random_id(), self._clock(), grant_types)
+        if not needs_secret(client):
+            return client, None
+        secret = random_token()
+        return replace(client, secret_hash=secret_hash(secret)), secret
+
+    async def _spend(self, client: Client, initial_token: str) -> None:
+        hashed = token_hash(initial_token)
+        happened = _registered(client, f"initial access token {hashed.hex()[:16]}")
+        stored = await self._store.write(
+            audit.recorded,
+            lambda done: happened if done else None,
+            registrations.register_with_token,
+            client,
+            hashed,
+            client.created_at,
         )
-        return client, secret
+        if not stored:  # another registration took the last use since it was checked
+            raise refused()
 
-    def _scope(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-        """Keep the known scopes; a registered scope is a default for authorization, never a ceiling."""
-        text = metadata.get("scope")
-        if text is None:
-            return ()
-        if not isinstance(text, str):
-            raise InvalidClientMetadataError("scope must be a string of scopes separated by blanks.")
-        known = capabilities(self._settings).scopes
-        try:
-            return tuple(scope for scope in scopes.parse(text) if scope in known)
-        except InvalidScopeError as error:
-            raise InvalidClientMetadataError(error.description) from None
-
-    def _redirect_uris(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
-        uris = metadata.get("redirect_uris")
-        if not isinstance(uris, list) or not uris:
-            raise InvalidRedirectUriError("redirect_uris must be a list with at least one URI.")
-        if len(uris) > MAX_REDIRECT_URIS:
-            raise InvalidRedirectUriError(f"At most {MAX_REDIRECT_URIS} redirect URIs can be registered.")
-        for uri in uris:
-            if not isinstance(uri, str):
-                raise InvalidRedirectUriError("Each redirect URI must be a string.")
-        return tuple(dict.fromkeys(uris))
-
-    def _post_logout(self, metadata: Mapping[str, Any], *, native: bool) -> dict[str, Any]:
-        if metadata.get("post_logout_redirect_uris") is None:
-            return {}
-        name = "post_logout_redirect_uris"
-        uris = metadata[name]
-        if not isinstance(uris, list) or len(uris) > MAX_REDIRECT_URIS:
-            raise InvalidClientMetadataError(f"{name} must be a list of at most {MAX_REDIRECT_URIS} URIs.")
-        for uri in uris:
-            check_registrable(uri, native=native, private_use=self._settings.private_use_redirect_uris)
-        return {name: uris}
+    async def _join(self, client: Client) -> Client:
+        now = client.created_at
+        client = replace(client, registered_from=source_of(caller_address.get()), unused_until=now + UNUSED_LIFETIME)
+        if not client.confidential:
+            client = replace(client, fingerprint=(print_ := fingerprint(client)))
+            known = await self._store.read(registrations.shared, print_, now + UNUSED_LIFETIME - RENEWED_AFTER)
+            if known is not None:
+                return known
+        outcome: Client | TooMany = await self._store.write(
+            audit.recorded,
+            lambda found: _registered(client) if found == client else None,
+            registrations.register,
+            client,
+            BOUNDS,
+            now,
+        )
+        if isinstance(outcome, TooMany):
+            raise TooManyRegistrationsError(
+                reason=f"the bound {outcome.bound} is reached, for {client.registered_from}",
+                retry_after=max(1, math.ceil(outcome.until - now)),
+            )
+        return outcome
 
 
-def registered_metadata(client: Client) -> dict[str, Any]:
-    """The client metadata as it was registered, defaults filled in; without any secret."""
-    document: dict[str, Any] = {
-        "client_name": client.name,
-        "redirect_uris": list(client.redirect_uris),
-        "token_endpoint_auth_method": client.auth_method,
-        "grant_types": list(client.grant_types),
-        "response_types": list(RESPONSE_TYPES),
-        "application_type": client.application_type,
-        **client.metadata,
-    }
-    if not client.name:
-        del document["client_name"]
-    if client.scope:
-        document["scope"] = " ".join(client.scope)
-    return document
+def parse_registration(
+    settings: Settings,
+    metadata: Mapping[str, Any],
+    client_id: str,
+    created_at: float,
+    grant_types: Collection[str] = REGISTRABLE_GRANT_TYPES,
+) -> Client:
+    """The client that a registration or its replacement describes, without secret and token."""
+    _check_software_statement(metadata.get("software_statement"))
+    return parse_client(
+        settings,
+        metadata,
+        client_id=client_id,
+        created_at=created_at,
+        source="registered",
+        methods=CLIENT_AUTH_METHODS,
+        grant_types=grant_types,
+    )
 
 
-def _text(metadata: Mapping[str, Any], name: str) -> str | None:
-    value = metadata.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > MAX_TEXT or not _storable(value):
-        raise InvalidClientMetadataError(f"{name} must be a string of at most {MAX_TEXT} characters, without NUL.")
-    return value
+def needs_secret(client: Client) -> bool:
+    """Whether the client authenticates by a secret."""
+    return client.auth_method.startswith("client_secret")
 
 
-def _storable(value: str) -> bool:
-    """Whether both engines can store the text: no NUL, no lone surrogate."""
+def client_information(
+    client: Client, issuer: str | None, *, secret: str | None = None, token: str | None = None
+) -> dict[str, Any]:
+    """The client information response (RFC 7591 section 3.2.1, RFC 7592 section 3).
+
+    `secret` is one that was made just now, `token` the registration access token that counts from now on.
+    """
+    answer: dict[str, Any] = {"client_id": client.client_id, "client_id_issued_at": int(client.created_at)}
+    if secret is not None:
+        answer["client_secret"] = secret
+    if needs_secret(client):
+        answer["client_secret_expires_at"] = 0  # never
+    if token is not None:
+        answer |= {
+            "registration_client_uri": f"{issuer}{REGISTER_PATH}/{client.client_id}",
+            "registration_access_token": token,
+        }
+    return answer | registered_metadata(client)
+
+
+def source_of(address: str) -> str:
+    """What registrations are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\x00" not in value
-
-
-def _web_uri(metadata: Mapping[str, Any], name: str) -> str | None:
-    value = metadata.get(name)
-    if value is None or value == "":
-        return None
-    problem = InvalidClientMetadataError(f"{name} must be an https or http URL.")
-    if not isinstance(value, str) or len(value) > _MAX_URI or not value.isprintable() or " " in value:
-        raise problem
-    try:
-        parts = urlsplit(value)
+        found: IPv4Address | IPv6Address = ip_address(address)
     except ValueError:
-        raise problem from None
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise problem
-    return value
+        return address
+    if isinstance(found, IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((int(found), _IPV6_SITE), strict=False))
 
 
-def _contacts(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    contacts = metadata.get("contacts")
-    if contacts is None:
-        return {}
-    if not isinstance(contacts, list) or len(contacts) > MAX_REDIRECT_URIS:
-        raise InvalidClientMetadataError("contacts must be a short list of strings.")
-    for contact in contacts:
-        if not isinstance(contact, str) or len(contact) > MAX_TEXT or not _storable(contact):
-            raise InvalidClientMetadataError("Each contact must be a short string.")
-    return {"contacts": contacts}
+def _registered(client: Client, by: str = "") -> AuditEvent:
+    detail = f"{client.name}; by {by}" if by else client.name
+    return event(client.created_at, "client.registered", "success", client_id=client.client_id, detail=detail)
 
 
-def _application_type(metadata: Mapping[str, Any], redirect_uris: tuple[str, ...]) -> str:
-    own_computer = any(is_loopback(uri) or not uri.startswith(("http:", "https:")) for uri in redirect_uris)
-    return _one_of(metadata, "application_type", ("web", "native"), "native" if own_computer else "web")
+def _resource(uri: str) -> str:
+    found = normalise(uri)
+    if found is None:
+        raise InvalidTargetError(f"{uri[:120]!a} is not the URI of a resource.")
+    return found
 
 
-def _one_of(metadata: Mapping[str, Any], name: str, accepted: tuple[str, ...], default: str) -> str:
-    value = metadata.get(name, default)
-    if value is None:
-        return default
-    if not isinstance(value, str) or value not in accepted:
-        raise InvalidClientMetadataError(f"{name} must be one of {', '.join(accepted)}.")
-    return value
-
-
-def _grant_types(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """Drop what is not offered; refuse only when nothing is left. The code response type must remain usable."""
-    wanted = metadata.get("grant_types")
-    if wanted is not None and not (isinstance(wanted, list) and all(isinstance(w, str) for w in wanted)):
-        raise InvalidClientMetadataError("grant_types must be a list of strings.")
-    kept = tuple(grant for grant in GRANT_TYPES if wanted is None or grant in wanted)
-    if "authorization_code" not in kept:
-        raise InvalidClientMetadataError("grant_types must contain authorization_code.")
-    responses = metadata.get("response_types")
-    if responses is not None and (not isinstance(responses, list) or "code" not in responses):
-        raise InvalidClientMetadataError('response_types must contain "code".')
-    return kept
+def _check_software_statement(statement: object) -> None:
+    """Refuse a software statement (RFC 7591 section 3.2.2): there is no issuer whose statements count here."""
+    if statement is None:
+        return
+    try:
+        claims = unverified_statement(statement)
+    except JwtError as error:
+        raise InvalidSoftwareStatementError(reason=error.reason) from None
+    raise UnapprovedSoftwareStatementError(reason=f"of the issuer {claims['iss']!a:.200}")

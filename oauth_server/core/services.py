@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass
 
+from oauth_server.core.access import Principal
 from oauth_server.core.applications import Applications
+from oauth_server.core.client_authentication import ClientAuthentication
+from oauth_server.core.client_configuration import ClientConfiguration
+from oauth_server.core.client_credentials import ClientCredentials, client_ceiling
+from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.grants import Grants
+from oauth_server.core.introspection import Introspection
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.sessions import Sessions
@@ -25,11 +31,27 @@ class Services:
     revoked: RevocationFilter
     tokens: Tokens
     clients: Clients
+    client_documents: ClientDocuments
+    client_authentication: ClientAuthentication
     users: Users
     sessions: Sessions
     grants: Grants
+    client_credentials: ClientCredentials
+    introspection: Introspection
     registration: Registration
+    client_configuration: ClientConfiguration
     applications: Applications
+
+    async def ceiling(self, principal: Principal) -> frozenset[str] | None:
+        """What this caller may be granted, the scope hierarchy applied; None for the operator and for nobody.
+
+        A person has the ceiling that the operator set, a client that acts for itself its registered scope.
+        """
+        if principal.local or not principal.authenticated:
+            return None
+        if principal.of_client:
+            return client_ceiling(await self.clients.find(principal.client_id))
+        return await self.users.ceiling(principal.subject)
 
 
 class Runtime:

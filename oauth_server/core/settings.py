@@ -17,6 +17,7 @@ from oauth_server.core import settings_rules as rules
 from oauth_server.core import settings_uris as uris
 from oauth_server.core.settings_deployment import (
     check_authorization_server,
+    check_cimd,
     check_deployment,
     check_lifetimes,
     resolve_issuer,
@@ -114,6 +115,12 @@ class Settings(BaseSettings):
     admin_username: _Line = Field("admin", validation_alias="MCP_OAUTH_ADMIN_USERNAME")
     admin_password: Annotated[SecretStr | None, BeforeValidator(rules.password)] = Field(
         None, validation_alias="MCP_OAUTH_ADMIN_PASSWORD"
+    )
+    cimd: Annotated[Literal["open", "allowlist", "off"], BeforeValidator(rules.choice("open", "allowlist", "off"))] = (
+        Field("open", validation_alias="MCP_OAUTH_CIMD")
+    )
+    cimd_hosts: Annotated[tuple[str, ...], BeforeValidator(uris.hosts)] = Field(
+        (), validation_alias="MCP_OAUTH_CIMD_HOSTS"
     )
     private_use_redirect_uris: Annotated[tuple[str, ...], BeforeValidator(uris.private_use_uris)] = Field(
         (), validation_alias="MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS"
@@ -253,6 +260,7 @@ def load(
         raise _explained(error, origins) from None
     settings._origins = origins  # noqa: SLF001
     check_lifetimes(settings)
+    check_cimd(settings)
     if settings.issuer is not None:
         check_authorization_server(settings, settings.issuer)
     return settings

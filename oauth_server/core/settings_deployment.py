@@ -58,6 +58,12 @@ def check_lifetimes(settings: Settings) -> None:
         )
 
 
+def check_cimd(settings: Settings) -> None:
+    """Refuse a list of admitted hosts that has none."""
+    if settings.cimd == "allowlist" and not settings.cimd_hosts:
+        raise SettingsError("MCP_OAUTH_CIMD_HOSTS", "is empty, and MCP_OAUTH_CIMD is allowlist", "at least one host")
+
+
 def _plain_http(settings: Settings, issuer: str) -> Iterator[str]:
     """RFC 8414 section 2: the issuer is an https URL; on loopback nothing leaves the machine."""
     named = [("MCP_OAUTH_ISSUER", issuer), *(("MCP_OAUTH_RESOURCE_URI", uri) for uri in settings.resource_uri)]

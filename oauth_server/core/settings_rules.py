@@ -106,6 +106,8 @@ def client_id(value: str) -> str:
         raise RefusedError(
             "has characters beyond ASCII or is too long", f"at most {_MAX_LINE} printable ASCII characters"
         )
+    if "://" in value:
+        raise RefusedError("is a URL, which names a client by its metadata document", "an identifier without ://")
     return value
 
 

@@ -17,6 +17,7 @@ _NOT_PRIVATE_USE = re.compile(
     r"|view-source|wss?"
 )
 
+_HOSTS = "host names such as client.example.com or localhost:8443, separated by blanks"
 _HTTP_URI = "absolute http:// or https:// URIs without user information, query and fragment"
 _ORIGIN = "an http:// or https:// origin such as https://auth.example.com, without path, query and fragment"
 _PRIVATE_USE = "redirect URIs with a private-use scheme such as com.example.app:/callback, without fragment"
@@ -26,9 +27,20 @@ _REDIRECT = "https:// URIs, http:// URIs on loopback, private-use schemes (com.e
 def host(value: str) -> str:
     """Return an address or host name to listen on, lower-case, an IPv6 address without its brackets."""
     bare = _without_brackets(value).lower()
-    if not _is_host(bare):
+    if not is_host(bare):
         raise RefusedError(f"{quoted(value)} is neither", "an IP address or a host name, without scheme and port")
     return bare
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Return hosts, each with a port where it has one that is not 443, separated by blanks or commas."""
+    return each_once(map(_authority, value.replace(",", " ").split()), f"{_HOSTS}, each once")
+
+
+def _authority(value: str) -> str:
+    if any(character in value for character in "/?#@*"):
+        raise RefusedError(f"{quoted(value)} is not a host", _HOSTS)
+    return _http_base(_split(f"https://{value}", _HOSTS), _HOSTS).removeprefix("https://")
 
 
 def origin(value: str) -> str:
@@ -131,13 +143,13 @@ def _http_base(parts: SplitResult, accepted: str) -> str:
         port = parts.port
     except ValueError:
         port = 0
-    if port == 0 or not _is_host(parts.hostname) or parts.netloc.startswith("[") != (":" in parts.hostname):
+    if port == 0 or not is_host(parts.hostname) or parts.netloc.startswith("[") != (":" in parts.hostname):
         raise RefusedError("has no valid host or port", accepted)
     name = f"[{IPv6Address(parts.hostname)}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{name}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
 
 
-def _is_host(name: str) -> bool:
+def is_host(name: str) -> bool:
     """Tell whether a lower-case `name` is a host name or an IP address, IPv6 without brackets and zone."""
     # Browsers read 134744072 and 0x8.8 as IPv4 addresses: a last label that is a number must belong to a plain one.
     if ":" in name or _NUMBER_LABEL.fullmatch(name.rpartition(".")[2]):

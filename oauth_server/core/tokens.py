@@ -57,13 +57,18 @@ class AccessToken:
     expires_at: int
 
     @property
+    def of_client(self) -> bool:
+        """Whether the client acts for itself: then `subject` names it, and no person (RFC 9068 section 2.2)."""
+        return self.subject == self.client_id
+
+    @property
     def revocable(self) -> tuple[Entry, ...]:
         """What a revocation may name to end this token."""
         return (
             ("token", self.jti),
             ("grant", self.grant_id),
-            ("user", self.subject),
             ("client", self.client_id),
+            *(() if self.of_client else (("user", self.subject),)),
         )
 
 
@@ -99,6 +104,20 @@ class Tokens:
             "grant_id": grant_id,
         }
         return sign(self.keys.sign_access, claims, "at+jwt")
+
+    def reply(
+        self, *, subject: str, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], grant_id: str
+    ) -> dict[str, Any]:
+        """The token response with a new access token (RFC 6749 section 5.1); it always states the scope."""
+        token = self.issue_access(
+            subject=subject, client_id=client_id, scope=scope, audience=audience, grant_id=grant_id
+        )
+        return {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": self.lifetime,
+            "scope": " ".join(scope),
+        }
 
     def issue_id(self, *, subject: str, client_id: str, auth_time: float, nonce: str | None, access_token: str) -> str:
         """Sign an ID token (OpenID Connect Core section 2) for the client."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from oauth_server.core import document_urls
 from oauth_server.core.redirect_uris import host_of
 from oauth_server.core.scopes import TITLES
 from oauth_server.core.services import Services
@@ -19,6 +20,7 @@ async def account_view(services: Services, session: Session, csrf: str) -> Accou
             client_id=application.client_id,
             name=application.name or application.client_id,
             verified=application.source == "configured",
+            publisher=document_urls.host_of(application.client_id) if application.source == "document" else None,
             hosts=tuple(dict.fromkeys(host_of(uri) for uri in application.redirect_uris)),
             scopes=tuple((name, TITLES.get(name, (name, ""))[0]) for name in scope),
             since=moment(application.since),

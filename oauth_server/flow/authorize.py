@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oauth_server.core.document_urls import is_url
 from oauth_server.core.documents import AUTHORIZE_PATH
 from oauth_server.core.errors import (
     AccessDeniedError,
     ConsentRequiredError,
+    InvalidClientDocumentError,
     InvalidRequestError,
     InvalidScopeError,
     LoginRequiredError,
@@ -25,6 +27,7 @@ from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeReques
 from oauth_server.flow.authorize_forms import Forms
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import (
+    Params,
     error_page,
     log_refusal,
     parse_pairs,
@@ -68,12 +71,32 @@ class Authorize:
 
     async def _turn(self, request: Request) -> Turn:
         params = to_params(parse_pairs(request.scope["query_string"]))
-        client_id = params.get("client_id")
-        client = await self._services.clients.find(client_id) if client_id else None
-        asked = AuthorizeRequest(params, client, self._deployment)
-        run_checks(asked)
         cookie = self._cookie.read(request)
-        return Turn(request, asked, cookie, await self._services.sessions.find(cookie))
+        session = await self._services.sessions.find(cookie)
+        client_id = params.get("client_id") or ""
+        if is_url(client_id):
+            known = session is not None or self._unasked(request, params.get("redirect_uri") or "")
+            asked = await self._documented(params, client_id, fetch=known)
+        else:
+            client = await self._services.clients.find(client_id) if client_id else None
+            asked = AuthorizeRequest(params, client, self._deployment)
+            run_checks(asked)
+        return Turn(request, asked, cookie, session)
+
+    async def _documented(self, params: Params, client_id: str, *, fetch: bool) -> AuthorizeRequest:
+        """A request of a client known by its metadata document, which is fetched once all else is well formed."""
+        try:
+            self._services.client_documents.admit(client_id)
+            asked = AuthorizeRequest(params, None, self._deployment, pending=True)
+            run_checks(asked)
+            if fetch:
+                client = await self._services.client_documents.find(client_id)
+                asked = AuthorizeRequest(params, client, self._deployment)
+                run_checks(asked)
+        except InvalidClientDocumentError as error:
+            error.check = "check_client_document"
+            raise AuthorizeRefused(error) from None
+        return asked
 
     def _refuse(self, request: Request, refused: AuthorizeRefused, *, after_post: bool) -> Response:
         log_refusal(request, refused.error)
@@ -115,7 +138,7 @@ class Authorize:
         return self._forms.consent(turn, session, offered)
 
     def _refused(self, turn: Turn, error: OAuthError) -> AuthorizeRefused:
-        return AuthorizeRefused(error, turn.asked.redirect_uri, turn.asked.state)
+        return AuthorizeRefused(error, turn.asked.redirect_uri or None, turn.asked.state)
 
     def _must_sign_in(self, turn: Turn, session: Session) -> bool:
         if turn.asked.prompt & {"login", "select_account"}:
@@ -131,8 +154,12 @@ class Authorize:
         return offered
 
     async def _consent_stands(self, turn: Turn, session: Session, offered: tuple[str, ...]) -> bool:
-        """Whether an earlier consent covers this request. A public client can be impersonated, so it always asks."""
-        if "consent" in turn.asked.prompt or not turn.client.confidential:
+        """Whether an earlier consent covers this request. A public client can be impersonated, so it always asks.
+
+        The answer to a client that is known by its metadata document goes to the host that vouches for it.
+        """
+        vouched = turn.client.source == "document" and turn.asked.redirect_uri.startswith("https://")
+        if "consent" in turn.asked.prompt or not (turn.client.confidential or vouched):
             return False
         given = await self._services.grants.consented(
             session, turn.client, same_but_port(turn.asked.redirect_uri), turn.asked.resources
@@ -142,15 +169,19 @@ class Authorize:
     async def _auto_approved(self, turn: Turn) -> Session | None:
         """The session of the user that MCP_OAUTH_AUTO_APPROVE names, when this request may be approved unasked."""
         name = self._deployment.settings.auto_approve
-        site = turn.request.headers.get("sec-fetch-site", "none")
-        # Never for a navigation that another site started, and never to another computer.
-        if not name or site not in ("none", "same-origin") or not is_loopback(turn.asked.redirect_uri):
+        if not self._unasked(turn.request, turn.asked.redirect_uri):
             return None
         user = await self._services.users.by_username(name)
         if user is None or user.disabled:
             raise self._refused(turn, AccessDeniedError(f"MCP_OAUTH_AUTO_APPROVE names no user of this server: {name}"))
         now = self._services.clock()
         return Session(b"", user, now, now)
+
+    def _unasked(self, request: Request, redirect_uri: str) -> bool:
+        # Never for a navigation that another site started, and never to another computer.
+        site = request.headers.get("sec-fetch-site", "none")
+        approves = bool(self._deployment.settings.auto_approve) and site in ("none", "same-origin")
+        return approves and is_loopback(redirect_uri)
 
     async def _approve(self, turn: Turn, session: Session, scope: tuple[str, ...], *, asked: bool) -> Response:
         code = await self._services.grants.issue_code(

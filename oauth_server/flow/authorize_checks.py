@@ -33,6 +33,8 @@ class AuthorizeRequest:
     params: Params
     client: Client | None
     deployment: Deployment
+    # The client is a metadata document that is fetched only for somebody who signed in (SEP-991).
+    pending: bool = False
     redirect_uri: str = ""
     challenge: str = ""
     scope: tuple[str, ...] = ()
@@ -123,6 +125,10 @@ def check_response_type(request: AuthorizeRequest) -> None:
         raise UnsupportedResponseTypeError
     if request.params.get("response_mode") not in (None, *c.RESPONSE_MODES):
         raise InvalidRequestError('Only response_mode "query" is supported.')
+
+
+def check_grant_type(request: AuthorizeRequest) -> None:
+    """Require a client that may use codes."""
     if "authorization_code" not in request.known_client.grant_types:
         raise UnauthorizedClientError
 
@@ -141,10 +147,16 @@ def check_pkce(request: AuthorizeRequest) -> None:
 
 
 def check_scope(request: AuthorizeRequest) -> None:
-    """Keep the known scopes; omitted ones default to the registered, else to mcp:read."""
+    """Keep the known scopes; omitted ones default to the registered, else to mcp:read.
+
+    offline_access is no right to anything: where it stands alone, the defaults are meant beside it, as claude.ai does.
+    """
     # A server may ignore part of the requested scope; it is refused only when nothing is left (RFC 6749 section 3.3).
     text = request.params.get("scope")
-    wanted = (request.known_client.scope or (scopes.READ,)) if text is None else scopes.parse(text)
+    registered = request.client.scope if request.client is not None else ()
+    wanted = () if text is None else scopes.parse(text)
+    if text is None or wanted == ("offline_access",):
+        wanted = (*(registered or (scopes.READ,)), *wanted)
     known = c.capabilities(request.deployment.settings).scopes
     request.scope = tuple(scope for scope in wanted if scope in known)
     if not request.scope:
@@ -195,6 +207,7 @@ AFTER_REDIRECT: tuple[Check, ...] = (
     check_state,
     check_unsupported,
     check_response_type,
+    check_grant_type,
     check_pkce,
     check_scope,
     check_resource,
@@ -204,12 +217,20 @@ AFTER_REDIRECT: tuple[Check, ...] = (
 )
 
 
+NEED_CLIENT: tuple[Check, ...] = (check_client, check_redirect_uri, check_grant_type)
+
+
 def run_checks(request: AuthorizeRequest) -> None:
-    """Run all checks; raises AuthorizeRefused with the first one's error."""
+    """Run all checks; raises AuthorizeRefused with the first one's error.
+
+    While the client is pending, those that need it wait, and every error is shown as a page.
+    """
     for check in (*BEFORE_REDIRECT, *AFTER_REDIRECT):
+        if request.pending and check in NEED_CLIENT:
+            continue
         try:
             check(request)
         except OAuthError as error:
             error.check = check.__name__
-            verified = check in AFTER_REDIRECT
+            verified = check in AFTER_REDIRECT and not request.pending
             raise AuthorizeRefused(error, request.redirect_uri if verified else None, request.state) from None

@@ -32,7 +32,7 @@ class Forms:
             pages.login(
                 action=turn.action,
                 csrf=self._csrf(turn, cookie, "login"),
-                client_name=turn.client.name or turn.client.client_id,
+                client_name=turn.client_name,
                 username=username or turn.asked.params.get("login_hint") or "",
                 error=error,
             ),

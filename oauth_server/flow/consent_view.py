@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from oauth_server.core import document_urls
 from oauth_server.core.redirect_uris import host_of, is_loopback
 from oauth_server.core.scopes import ADMIN, TITLES
 from oauth_server.flow.authorize_checks import AuthorizeRequest
@@ -30,6 +31,7 @@ def consent_view(
         action=action,
         csrf=csrf,
         verified=client.source == "configured",
+        publisher=document_urls.host_of(client.client_id) if client.source == "document" else None,
     )
 
 

@@ -85,16 +85,17 @@ def to_params(pairs: list[tuple[str, str]]) -> Params:
     return Params(values, resources, tuple(repeated))
 
 
-async def read_body(request: Request) -> bytes:
-    """The request body; raises PayloadTooLargeError beyond 64 KiB without reading on."""
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """The request body; raises PayloadTooLargeError beyond `limit` bytes without reading on."""
+    too_large = PayloadTooLargeError(f"The request body is larger than {limit // 1024} KiB.")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
-        raise PayloadTooLargeError
+    if length.isdigit() and int(length) > limit:
+        raise too_large
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise PayloadTooLargeError
+        if len(body) > limit:
+            raise too_large
     return bytes(body)
 
 
@@ -118,12 +119,12 @@ async def read_form(request: Request) -> Params:
     return params
 
 
-async def read_json_object(request: Request) -> dict[str, Any]:
+async def read_json_object(request: Request, limit: int = MAX_BODY) -> dict[str, Any]:
     """The JSON object of the body; raises InvalidRequestError for anything else."""
     if media_type(request) != "application/json":
         raise InvalidRequestError("The request body must be application/json.")
     try:
-        value = json.loads((await read_body(request)).decode("utf-8"))
+        value = json.loads((await read_body(request, limit)).decode("utf-8"))
     except (ValueError, RecursionError):
         raise InvalidRequestError("The request body is not valid JSON.") from None
     if not isinstance(value, dict):
@@ -161,7 +162,7 @@ def error_reply(error: OAuthError) -> Response:
     if isinstance(error, InvalidClientError) and error.basic:
         headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
     if isinstance(error, TemporarilyUnavailableError):
-        headers["Retry-After"] = "5"
+        headers["Retry-After"] = str(error.retry_after)
     return json_reply(error.body(), error.status, headers)
 
 
@@ -183,7 +184,7 @@ def error_page(error: OAuthError) -> Response:
         error.status,
     )
     if isinstance(error, TemporarilyUnavailableError):
-        reply.headers["Retry-After"] = "5"
+        reply.headers["Retry-After"] = str(error.retry_after)
     return reply
 
 

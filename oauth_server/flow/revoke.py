@@ -17,7 +17,9 @@ class Revoke:
     async def post(self, request: Request) -> Response:
         """Revoke a token of the client that asks. An unknown token is answered alike: it is no use to anyone."""
         form = await read_form(request)
-        client = await self._services.clients.authenticate(authorization_of(request), form.values)
+        client = await self._services.client_authentication.authenticate(
+            authorization_of(request), form.values, "token"
+        )
         token = form.get("token")
         if token is None:
             raise InvalidRequestError("token is missing.")

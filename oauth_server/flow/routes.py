@@ -11,8 +11,10 @@ from oauth_server.core.services import Runtime, Services
 from oauth_server.flow import pages
 from oauth_server.flow.account import Account
 from oauth_server.flow.authorize import Authorize
+from oauth_server.flow.client_configuration import Configure
 from oauth_server.flow.front import Front
 from oauth_server.flow.http import Endpoint, Handler, json_reply
+from oauth_server.flow.introspect import Introspect
 from oauth_server.flow.logout import Logout
 from oauth_server.flow.register import Register
 from oauth_server.flow.revoke import Revoke
@@ -57,7 +59,16 @@ def flow_routes(runtime: Runtime) -> list[Route]:
         Route(d.TOKEN_PATH, Endpoint(post=late(lambda s: Token(s).post))),
         Route(d.AUTHORIZE_PATH, authorize),
         Route(d.REGISTER_PATH, Endpoint(post=late(lambda s: Register(s).post))),
+        Route(
+            f"{d.REGISTER_PATH}/{{client_id}}",
+            Endpoint(
+                get=late(lambda s: Configure(s).get),
+                put=late(lambda s: Configure(s).put),
+                delete=late(lambda s: Configure(s).delete),
+            ),
+        ),
         Route(d.REVOKE_PATH, Endpoint(post=late(lambda s: Revoke(s).post))),
+        Route(d.INTROSPECT_PATH, Endpoint(post=late(lambda s: Introspect(s).post))),
         Route(d.USERINFO_PATH, Endpoint(get=userinfo, post=userinfo)),
         Route(d.LOGOUT_PATH, logout),
         Route(d.ACCOUNT_PATH, account),

@@ -1,10 +1,13 @@
-"""The token endpoint (OAuth 2.1 section 3.2, RFC 6749 sections 4.1.3, 5 and 6)."""
+"""The token endpoint (OAuth 2.1 section 3.2, RFC 6749 sections 4.1.3, 4.4, 5 and 6)."""
+
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from oauth_server.core import pkce
 from oauth_server.core.capabilities import GRANT_TYPES
+from oauth_server.core.client_authentication import Holding
 from oauth_server.core.errors import (
     InvalidGrantError,
     InvalidRequestError,
@@ -15,6 +18,9 @@ from oauth_server.core.services import Services
 from oauth_server.flow.http import Params, authorization_of, json_reply, read_form
 from oauth_server.store.records import Client
 
+# The parameter that a client known by its metadata document is judged by.
+_HELD: Mapping[str, Holding] = {"authorization_code": "code", "refresh_token": "refresh_token"}
+
 
 class Token:
     """The endpoint's handler."""
@@ -23,16 +29,19 @@ class Token:
         self._services = services
 
     async def post(self, request: Request) -> Response:
-        """Exchange a code or a refresh token for tokens."""
+        """Exchange a code, a refresh token or the client's own credentials for tokens."""
         form = await read_form(request)
         grant_type = form.get("grant_type")
         if grant_type is None:
             raise InvalidRequestError("grant_type is missing.")
         if grant_type not in GRANT_TYPES:
             raise UnsupportedGrantTypeError
-        client = await self._services.clients.authenticate(authorization_of(request), form.values)
+        authorization, held = authorization_of(request), _HELD.get(grant_type)
+        client = await self._services.client_authentication.authenticate(authorization, form.values, held)
         if grant_type not in client.grant_types:
             raise UnauthorizedClientError
+        if grant_type == "client_credentials":
+            return json_reply(await self._services.client_credentials.issue(client, form.values, form.resources))
         if grant_type == "refresh_token":
             _require(form, "refresh_token")
             return json_reply(await self._services.grants.refresh(client, form.values, form.resources))

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from oauth_server.core.document_urls import host_of
 from oauth_server.core.documents import AUTHORIZE_PATH
 from oauth_server.flow.authorize_checks import AuthorizeRequest
 from oauth_server.flow.http import parse_pairs
@@ -34,6 +35,13 @@ class Turn:
     def client(self) -> Client:
         """The verified client."""
         return self.asked.known_client
+
+    @property
+    def client_name(self) -> str:
+        """What the client calls itself; before its metadata document was fetched, the host that publishes it."""
+        client = self.asked.client
+        client_id = self.asked.params.get("client_id") or ""
+        return host_of(client_id) if client is None else client.name or client_id
 
     @property
     def action_after_login(self) -> str:

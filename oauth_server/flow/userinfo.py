@@ -29,6 +29,8 @@ class Userinfo:
                     {"WWW-Authenticate": userinfo_challenge()},
                 )
             found = await self._services.tokens.verify(token)
+            if found.of_client:
+                raise InvalidTokenError("user", "the token is a client's own, and tells of no person")
             if "openid" not in found.scope:
                 raise InsufficientScopeError(("openid",))
             return json_reply(await self._claims(found))

@@ -163,10 +163,12 @@ async def _check_scope(services: Services, principal: Principal, method: str, pa
         return
     if not principal.authenticated:
         raise _MissingTokenError(needed)
-    if missing((needed,), await services.users.ceiling(principal.subject)):
-        # Stepping up cannot help this person, so the sentence says who can.
+    ceiling = await services.ceiling(principal)
+    if ceiling is not None and missing((needed,), ceiling):
+        # Stepping up cannot help this caller, so the sentence says who can.
+        whose = "this client" if principal.of_client else "your account"
         raise InsufficientScopeError(
-            (needed,), f"This needs the scope {needed}, which your account may not be granted; ask the owner."
+            (needed,), f"This needs the scope {needed}, which {whose} may not be granted; ask the owner."
         )
     raise InsufficientScopeError((needed,))
 

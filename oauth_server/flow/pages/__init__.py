@@ -49,7 +49,8 @@ class Consent:
 
     `client_host` is the host of `client_uri`. `redirect_host` is the bare host the answer goes to, or the scheme and
     authority of a private-use URI (`cursor://anysphere.cursor-mcp`); `loopback` says that it is this computer.
-    `verified` is False when the client registered itself, so that nobody vouches for its name.
+    `verified` is False when the client registered itself, so that nobody vouches for its name; `publisher` is the host
+    of the client ID metadata document that describes it, which does.
     """
 
     client_name: str
@@ -63,6 +64,7 @@ class Consent:
     action: str
     csrf: str
     verified: bool
+    publisher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class ApplicationView:
     client_id: str
     name: str
     verified: bool
+    publisher: str | None
     hosts: tuple[str, ...]
     scopes: tuple[tuple[str, str], ...]
     since: Moment

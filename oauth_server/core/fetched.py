@@ -1,0 +1,146 @@
+"""JSON documents of strangers: fetched through the guarded client, kept for a while, asked for once at a time.
+
+Sources: RFC 9111 sections 4.2 and 4.3 (freshness and validation), MCP authorization (AS-13 to AS-15).
+"""
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Generic, TypeVar
+
+from oauth_server.core.clock import Clock
+from oauth_server.outbound import Answer, Limits, Outbound, OutboundError
+
+Connect = Callable[[Limits], Outbound]
+"""Makes the client for one outgoing request."""
+
+LONGEST: Final = 24 * 3600  # seconds a document is kept, whatever its headers say
+UNSTATED: Final = 300  # seconds where its headers say nothing
+FAILURE: Final = 60  # seconds in which a document that could not be used is not asked for again
+MAX_KEPT: Final = 1000
+MAX_AT_ONCE: Final = 8
+_MAX_ETAG: Final = 128
+_OK, _NOT_MODIFIED = 200, 304
+_MAX_AGE = re.compile(r'(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
+_AGE = re.compile(r"\d{1,9}", re.ASCII)
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.IGNORECASE | re.ASCII)
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class FetchError(Exception):
+    """A document that cannot be had, or cannot be used. Its text ends a sentence; `reason` is for the log alone."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason or text
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[T]):
+    """What a request brought, when, until when it is good, and its entity tag."""
+
+    found: T | FetchError
+    at: float
+    until: float
+    etag: str | None = None
+
+
+class Fetched(Generic[T]):
+    """Documents by URL.
+
+    `parse` makes one usable; what it finds wrong it raises as ValueError, in words that end a sentence.
+    """
+
+    def __init__(self, connect: Connect, limits: Limits, parse: Callable[[str, object], T], clock: Clock) -> None:
+        self._connect = connect
+        self._limits = limits
+        self._parse = parse
+        self._clock = clock
+        self._kept: OrderedDict[str, _Kept[T]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[_Kept[T]]] = {}
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def get(self, url: str, *, not_older_than: float = 0.0) -> T:
+        """The document, from the cache while it is fresh and was fetched at or after a Unix time; raises FetchError.
+
+        However many ask at the same time, one request is sent.
+        """
+        kept = self._kept.get(url)
+        if kept is None or kept.until <= self._clock() or kept.at < not_older_than:
+            task = self._running.get(url)
+            if task is None:
+                task = self._running[url] = asyncio.create_task(self._renew(url, kept))
+                task.add_done_callback(lambda _: self._running.pop(url, None))
+            # Whoever asked first may go away; the others still get their answer.
+            kept = await asyncio.shield(task)
+        if isinstance(kept.found, FetchError):
+            raise FetchError(str(kept.found), kept.found.reason)
+        return kept.found
+
+    async def _renew(self, url: str, known: _Kept[T] | None) -> _Kept[T]:
+        async with self._slots:
+            try:
+                kept = await self._fetch(url, known)
+            except FetchError as error:
+                logger.info("%s: %s", url, error.reason)
+                now = self._clock()
+                kept = _Kept(error, now, now + FAILURE)
+                if known is not None and known.until > now:  # asked for before its time: what is there stays good
+                    kept = replace(known, at=now)
+        self._kept[url] = kept
+        self._kept.move_to_end(url)
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+    async def _fetch(self, url: str, known: _Kept[T] | None) -> _Kept[T]:
+        headers = {"Accept": "application/json"}
+        if known is not None and known.etag is not None:
+            headers["If-None-Match"] = known.etag
+        try:
+            answer = await self._connect(self._limits).request("GET", url, headers=headers)
+        except OutboundError as error:
+            # What the network said stays in the log: told to a stranger, it would show the network from inside.
+            raise FetchError("could not be fetched", error.reason) from None
+        now = self._clock()
+        until = now + _lifetime(answer)
+        if answer.status == _NOT_MODIFIED and known is not None and known.etag is not None:
+            return replace(known, at=now, until=until)
+        try:
+            return _Kept(self._parse(url, self._document(answer)), now, until, _etag(answer))
+        except ValueError as error:
+            raise FetchError(f"cannot be used: {error}") from None
+
+    def _document(self, answer: Answer) -> object:
+        if answer.status != _OK:  # a redirect is not followed: another host would speak for this one
+            raise ValueError(f"its answer has status {answer.status}, not 200")
+        media_type = (answer.header("content-type") or "").partition(";")[0].strip()
+        if not _JSON.fullmatch(media_type):
+            raise ValueError(f"its media type is {media_type[:60] or 'not stated'}, not application/json")
+        if answer.truncated:
+            raise ValueError(f"it is longer than {self._limits.body} bytes")
+        try:
+            return answer.json()
+        except ValueError:
+            raise ValueError("it is not JSON") from None
+
+
+def _etag(answer: Answer) -> str | None:
+    tag = answer.header("etag")
+    return tag if tag is not None and len(tag) <= _MAX_ETAG and tag.isascii() and tag.isprintable() else None
+
+
+def _lifetime(answer: Answer) -> int:
+    """Seconds a document may be used unasked (RFC 9111 section 4.2.1), at most a day."""
+    control = ", ".join(answer.headers_of("cache-control")).lower()
+    if "no-store" in control or "no-cache" in control:
+        return 0
+    stated = _MAX_AGE.search(control)
+    if stated is None:
+        return UNSTATED
+    age = _AGE.fullmatch(answer.header("age") or "0")
+    return max(0, min(int(stated[1]) - (int(age[0]) if age else 0), LONGEST))
