@@ -11,6 +11,7 @@ from tests.support import requirements
 from tests.support.browser import Browser
 from tests.support.clock import ManualClock
 from tests.support.oauth import OAuthClient
+from tests.support.publisher import Publisher
 from tests.support.server import Running, make_template, running
 
 # A machine that runs several things at once makes single examples slow; `max_examples` bounds the whole.
@@ -50,11 +51,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def make_server(template: Path, tmp_path: Path, clock: ManualClock) -> MakeServer:
+def publisher() -> Publisher:
+    """The hosts at which clients publish their metadata documents and keys: all that a server can reach."""
+    return Publisher()
+
+
+@pytest.fixture
+def make_server(template: Path, tmp_path: Path, clock: ManualClock, publisher: Publisher) -> MakeServer:
     """Makes a server with an environment of its own (`async with`)."""
 
     def make(**env: str) -> AbstractAsyncContextManager[Running]:
-        return running(template, tmp_path, env, clock)
+        return running(template, tmp_path, env, clock, publisher.connect)
 
     return make
 

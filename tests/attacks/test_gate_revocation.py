@@ -12,11 +12,13 @@ import pytest
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, POLL_SECONDS
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import clients, grants, users
+from tests.conftest import MakeServer
 from tests.support.browser import Browser
 from tests.support.forging import good_claims
 from tests.support.mcp_http import ERAS, ask, challenge_of, token_for, user_id
-from tests.support.oauth import DEFAULT_CLIENT, OAuthClient
+from tests.support.oauth import DEFAULT_CLIENT, OAuthClient, Pkce
 from tests.support.server import Running
+from tests.support.stored import code
 
 
 @pytest.fixture
@@ -184,3 +186,31 @@ async def test_the_claims_of_an_issued_token_are_those_that_the_resource_reports
         "exp": int(server.clock()) + 3600,
     }
     assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+@pytest.mark.requirement("attack-64", "RS-13")
+async def test_what_one_server_revokes_is_refused_there_at_once_and_at_the_other_within_one_poll(
+    make_server: MakeServer, kind: str
+) -> None:
+    env = {"MCP_OAUTH_ISSUER": "http://localhost:8000"}
+    async with make_server(**env) as one, make_server(**env) as two:
+        here, there = (httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") for server in (one, two))
+        async with here, there:
+            pkce, subject = Pkce.new(), await user_id(one)
+            fields = {"user_id": subject, "client_id": DEFAULT_CLIENT, "challenge": pkce.challenge}
+            fields |= {"resources": ("http://localhost:8000",), "scope": ("mcp:read", "openid")}
+            times = {"auth_time": one.clock(), "expires_at": one.clock() + 60}
+            await one.services.store.write(grants.add_code, code("a code", **fields, **times))
+            form = {"grant_type": "authorization_code", "code": "a code", "code_verifier": pkce.verifier}
+            tokens = (await there.post("/oauth/token", data={**form, "client_id": DEFAULT_CLIENT})).json()
+            token = tokens["access_token"]
+            await _alive(here, token)
+            await _alive(there, token)
+            reply = await here.post("/oauth/revoke", data={"token": tokens[kind], "client_id": DEFAULT_CLIENT})
+            assert reply.status_code == 200
+            await _dead(here, token)
+            await _dead_within_one_poll(there, token)
+            refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+            again = await there.post("/oauth/token", data={**refresh, "client_id": DEFAULT_CLIENT})
+            assert again.status_code == (200 if kind == "access_token" else 400)

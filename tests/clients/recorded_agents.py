@@ -12,13 +12,14 @@ from tests.support.replay import (
     Send,
     challenge,
     connect,
+    known_by_document,
     redeem,
     refresh,
     register,
-    unknown_client,
 )
 
 LISTENER = "http://localhost:63887/callback"
+DOCUMENT = "https://claude.ai/oauth/claude-code-client-metadata"
 EVERYTHING = "mcp:read mcp:write mcp:admin offline_access"
 
 CLAUDE_CODE = Recording(
@@ -92,8 +93,15 @@ CLAUDE_CODE = Recording(
             says="invalid_token",
         ),
         refresh("and so is the refresh token", 400, {}, error="invalid_grant"),
-        *unknown_client("https://claude.ai/oauth/claude-code-client-metadata", LISTENER),
+        *known_by_document(DOCUMENT, LISTENER),
     ),
+    # Without a port: the one of its listener is chosen when it starts.
+    {
+        DOCUMENT: {
+            "client_name": "Claude Code",
+            "redirect_uris": ["http://localhost/callback", "http://127.0.0.1/callback"],
+        }
+    },
 )
 
 CODEX = Recording(

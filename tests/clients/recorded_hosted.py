@@ -2,23 +2,23 @@
 
 from tests.support.replay import (
     GRANTS,
-    MCP,
     NORMAL,
     RESOURCE_METADATA,
     SERVER_METADATA,
     Open,
     Recording,
     Send,
-    challenge,
     connect,
+    known_by_document,
     probe,
     redeem,
     register,
-    unknown_client,
 )
 
 CLAUDE = "https://claude.ai/api/mcp/auth_callback"
 CHATGPT = "https://chatgpt.com/connector/oauth/OUbdUMlL15Ct"
+CLAUDE_DOCUMENT = "https://claude.ai/oauth/mcp-oauth-client-metadata"
+CHATGPT_DOCUMENT = "https://chatgpt.com/oauth/OUbdUMlL15Ct/client.json"
 CLAUDE_METADATA = {
     "client_name": "Claude",
     "redirect_uris": [CLAUDE],
@@ -79,28 +79,15 @@ CLAUDE_AI = Recording(
             },
             at=CLAUDE,
         ),
-        redeem("it gets what it asked for", CLAUDE, granted="offline_access", client_secret="{client_secret}"),
-        Send(
-            "and hears at the first call which scope it forgot",
-            "POST",
-            "/mcp",
-            403,
-            MCP | {"Authorization": "Bearer {access_token}"},
-            json={
-                "jsonrpc": "2.0",
-                "id": 2,
-                "method": "tools/call",
-                "params": {"name": "mcp_oauth_get_configuration", "arguments": {}},
-            },
-            answers={
-                "www-authenticate": challenge(
-                    'error="insufficient_scope", error_description="This operation needs the scope mcp:read."',
-                    "mcp:read",
-                )
-            },
+        redeem(
+            "which means the default beside it",
+            CLAUDE,
+            granted="mcp:read offline_access",
+            client_secret="{client_secret}",
         ),
-        *unknown_client("https://claude.ai/oauth/mcp-oauth-client-metadata", CLAUDE),
+        *known_by_document(CLAUDE_DOCUMENT, CLAUDE),
     ),
+    {CLAUDE_DOCUMENT: CLAUDE_METADATA | {"token_endpoint_auth_method": "none"}},
 )
 
 CHATGPT_CONNECTOR = Recording(
@@ -149,8 +136,9 @@ CHATGPT_CONNECTOR = Recording(
             {"client_id": "{client_id}", "redirect_uri": CHATGPT[:-1] + "X", "scope": NORMAL},
             says="The address to return to (redirect_uri) is not one that the application registered.",
         ),
-        *unknown_client("https://chatgpt.com/oauth/OUbdUMlL15Ct/client.json", CHATGPT),
+        *known_by_document(CHATGPT_DOCUMENT, CHATGPT),
     ),
+    {CHATGPT_DOCUMENT: {"client_name": "ChatGPT", "redirect_uris": [CHATGPT]}},
 )
 
 HOSTED = (CLAUDE_AI, CHATGPT_CONNECTOR)

@@ -16,7 +16,7 @@ from tests.support.server import OWNER, PASSWORD, Running
 pytestmark = pytest.mark.timeout(TEST_SECONDS)
 
 AUTHORIZATION = ("authorization-server-metadata-endpoint", "authorization-code-grant")
-ADVICE = {"authorization-server-metadata-cimd": "WARNING"}  # client id metadata documents are not served yet
+ADVICE = {"authorization-server-metadata-cimd": "SUCCESS"}
 # The other scenarios call fixtures such as test_image_content, which only the tool's own server has.
 SCENARIOS = {
     "2025-11-25": (

@@ -75,9 +75,9 @@ async def test_inspector_signs_in_by_itself_and_its_next_run_refreshes(
     assert len(answer(await connect(command, node_env, person))["tools"]) == 6
     (asked,) = person.asked
     assert (asked["redirect_uri"], asked["prompt"], asked["resource"]) == (listener, "consent", f"{server.url}/mcp")
-    assert asked["scope"] == "mcp:read mcp:write mcp:admin offline_access"
+    assert asked["scope"] == "mcp:read mcp:write offline_access"
     server.clock.advance(3601)
-    later = inspect(npm, *at, "--method", "resources/read", "--uri", "oauth://audit", "--stored-auth-only")
+    later = inspect(npm, *at, "--method", "resources/read", "--uri", "oauth://me", "--stored-auth-only")
     assert answer(await run(*later, env=node_env))["contents"]
     assert len(person.opened) == 1
 

@@ -13,6 +13,7 @@ from tests.conftest import MakeServer
 from tests.support.browser import Browser
 from tests.support.mcp_http import headers_for, message, token_for
 from tests.support.proxy import TlsProxy
+from tests.support.publisher import Publisher
 from tests.support.replay import Recording, Replay
 from tests.support.server import Running
 
@@ -27,7 +28,11 @@ def named(recordings: tuple[Recording, ...]) -> list[object]:
 
 @pytest.mark.requirement("AS-02", "AS-21", "AS-27", "AS-31", "AS-37", "RS-02", "RS-04", "RS-05", "TR-07", "TR-08")
 @pytest.mark.parametrize("recording", named(LOCAL))
-async def test_a_local_client_is_answered_step_by_step(recording: Recording, server: Running, browser: Browser) -> None:
+async def test_a_local_client_is_answered_step_by_step(
+    recording: Recording, server: Running, browser: Browser, publisher: Publisher
+) -> None:
+    for url, members in recording.documents.items():
+        publisher.publish(url, **members)
     async with server.client() as http:
         await Replay(http, browser, server.url).run(recording.steps)
 
@@ -40,7 +45,11 @@ async def test_a_client_in_a_page_is_served_where_the_operator_allowed_its_origi
 
 @pytest.mark.requirement("AS-02", "AS-06", "AS-21", "AS-25", "AS-27", "AS-29", "AS-37", "RS-15", "RS-21")
 @pytest.mark.parametrize("recording", named(HOSTED))
-async def test_a_hosted_client_is_answered_step_by_step(recording: Recording, make_server: MakeServer) -> None:
+async def test_a_hosted_client_is_answered_step_by_step(
+    recording: Recording, make_server: MakeServer, publisher: Publisher
+) -> None:
+    for url, members in recording.documents.items():
+        publisher.publish(url, **members)
     async with make_server(MCP_OAUTH_ISSUER=PUBLIC) as server:
         proxy = TlsProxy(server.port)
         async with proxy.client(PUBLIC) as http, proxy.client(PUBLIC) as jar:

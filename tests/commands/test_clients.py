@@ -78,8 +78,8 @@ async def test_registration_on_the_command_line_works_where_open_registration_is
         (("--redirect-uri", "http://portal.example/cb"), "invalid_redirect_uri: "),
         (("--redirect-uri", "javascript:alert(1)"), "invalid_redirect_uri: "),
         (("--redirect-uri", CALLBACK, "--name", "x" * 600), "invalid_client_metadata: client_name "),
-        (("--redirect-uri", CALLBACK, "--auth-method", "private_key_jwt"), 'Invalid value "private_key_jwt"'),
-        (("--name", "Portal"), 'Command "clients add" parameter --redirect-uri requires an argument.'),
+        (("--redirect-uri", CALLBACK, "--auth-method", "tls_client_auth"), 'Invalid value "tls_client_auth"'),
+        (("--name", "Portal"), "invalid_redirect_uri: redirect_uris must be a list with at least one URI."),
     ],
     ids=["plain-http", "script", "name", "method", "no-uri"],
 )

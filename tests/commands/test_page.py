@@ -11,7 +11,7 @@ from tests.support.server import Running
 PAGE = ROOT / "docs" / "command-line.md"
 PASSWORD = "a password of bob's own"
 PROMPT = re.compile(r"\$ (?P<env>(?:[A-Z_]+=\S+ )*)uv run server\.py (?P<words>.+?)(?P<stdin> < password\.txt)?")
-IDENTIFIER = re.compile(r"(?<![\w/-])[\w-]{22}(?![\w-])")
+IDENTIFIER = re.compile(r"(?<![\w/-])(?:[\w-]{22}|[0-9a-f]{16})(?![\w-])")
 # What differs between two runs, the longest first.
 VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
@@ -76,4 +76,4 @@ async def test_every_command_of_the_page_answers_as_the_page_shows(server: Runni
         named, found = IDENTIFIER.findall(step.shown), IDENTIFIER.findall(said)
         if len(named) == len(found):
             actual |= dict(zip(named, found, strict=True))
-    assert ran == {"users", "clients", "keys", "audit", "config", "check"}
+    assert ran == {"users", "clients", "initial-access-tokens", "keys", "audit", "config", "check"}

@@ -38,6 +38,8 @@ DEFAULTS = {
     "MCP_OAUTH_SIGNING_ALG": "ES256",
     "MCP_OAUTH_ADMIN_USERNAME": "admin",
     "MCP_OAUTH_ADMIN_PASSWORD": None,
+    "MCP_OAUTH_CIMD": "open",
+    "MCP_OAUTH_CIMD_HOSTS": (),
     "MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS": (),
     "MCP_TRANSPORT": "http",
     "MCP_HOST": "127.0.0.1",
@@ -93,6 +95,8 @@ ACCEPTED = [
     ("MCP_OAUTH_DATABASE_URL", "sqlite:///C:/me@corp/o#1.db", "sqlite:///C:/me@corp/o#1.db"),
     ("MCP_OAUTH_DATABASE_URL", "postgresql://u:p%40@h:5432/db", "postgresql://u:p%40@h:5432/db"),
     ("MCP_OAUTH_DATABASE_URL", "postgres://h/db", "postgres://h/db"),
+    ("MCP_OAUTH_CIMD", "off", "off"),
+    ("MCP_OAUTH_CIMD_HOSTS", "A.example:443, localhost:8443 [::1]:9", ("a.example", "localhost:8443", "[::1]:9")),
     ("MCP_OAUTH_SIGNING_ALG", "RS256", "RS256"),
     ("MCP_OAUTH_ADMIN_USERNAME", "root", "root"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x zed://y/z", ("com.a:/x", "zed://y/z")),
@@ -191,6 +195,11 @@ REFUSED = [
     ("MCP_OAUTH_DATABASE_URL", "postgresql://u:hunter2 @h/db"),
     ("MCP_OAUTH_DATABASE_URL", "postgresql://[u:hunter2@h/db"),
     ("MCP_OAUTH_DATABASE_URL", "sqlite:///a\0b"),
+    ("MCP_OAUTH_CIMD", "everyone"),
+    *(
+        ("MCP_OAUTH_CIMD_HOSTS", value)
+        for value in ["https://a.example", "*.example", "a.example/x", "u@a.example", "a:b"]
+    ),
     ("MCP_OAUTH_SIGNING_ALG", "HS256"),
     ("MCP_OAUTH_SIGNING_ALG", "none"),
     ("MCP_OAUTH_ADMIN_USERNAME", "a\tb"),
@@ -215,6 +224,11 @@ def refusal(environ: dict[str, str], **options: object) -> SettingsError:
     assert len(str(caught.value).splitlines()) == 1
     assert str(caught.value).isprintable()
     return caught.value
+
+
+def test_an_empty_list_of_admitted_hosts_admits_nobody_and_is_refused() -> None:
+    assert refusal({"MCP_OAUTH_CIMD": "allowlist"}).name == "MCP_OAUTH_CIMD_HOSTS"
+    assert load({"MCP_OAUTH_CIMD": "allowlist", "MCP_OAUTH_CIMD_HOSTS": "a.example"}).cimd_hosts == ("a.example",)
 
 
 # One value at a time

@@ -30,7 +30,7 @@ async def _metadata(http: httpx2.AsyncClient) -> dict[str, Any]:
 async def test_every_advertised_endpoint_is_there_at_the_issuer(server: Running, http: httpx2.AsyncClient) -> None:
     metadata = await _metadata(http)
     endpoints = {name: url for name, url in metadata.items() if name.endswith(("_endpoint", "_uri"))}
-    assert len(endpoints) == 7
+    assert len(endpoints) == 8
     for name, url in endpoints.items():
         assert url.startswith(f"{server.url}/"), name
         statuses = {(await http.request(method, url)).status_code for method in ("GET", "POST")}
@@ -48,10 +48,12 @@ async def test_exactly_the_advertised_grant_types_are_served(http: httpx2.AsyncC
         "redirect_uri": "http://localhost:1/callback",
     }
     form["code_verifier"] = "v" * 43
-    others = ["client_credentials", "password", "urn:ietf:params:oauth:grant-type:device_code", "implicit", "nonsense"]
+    others = ["password", "urn:ietf:params:oauth:grant-type:device_code", "implicit", "nonsense"]
     for grant_type in (*advertised, *others):
         reply = await http.post("/oauth/token", data={**form, "grant_type": grant_type})
         expected = "invalid_grant" if grant_type in advertised else "unsupported_grant_type"
+        if grant_type == "client_credentials":
+            expected = "unauthorized_client"  # served, but not to a public client (RFC 6749 section 4.4)
         assert (reply.status_code, reply.json()["error"]) == (400, expected), grant_type
 
 

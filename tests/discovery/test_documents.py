@@ -25,28 +25,36 @@ def protected_resource(issuer: str, resource: str) -> dict[str, Any]:
     return {
         "resource": resource,
         "authorization_servers": [issuer],
-        "scopes_supported": ["mcp:read", "mcp:write", "mcp:admin"],
+        "scopes_supported": ["mcp:read", "mcp:write"],
         "bearer_methods_supported": ["header"],
         "resource_name": "MCP Docker Server",
     }
 
 
 def authorization_server(issuer: str) -> dict[str, Any]:
-    methods = ["none", "client_secret_basic", "client_secret_post"]
+    methods = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+    algorithms = ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512"]
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",
         "token_endpoint": f"{issuer}/oauth/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
         "registration_endpoint": f"{issuer}/oauth/register",
         "scopes_supported": ["mcp:read", "mcp:write", "mcp:admin", "openid", "profile", "email", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported": [*methods[1:], "Bearer"],
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_signing_alg_values_supported": ["RS256"],
+        "client_id_metadata_document_supported": True,
         "authorization_response_iss_parameter_supported": True,
         "protected_resources": [issuer, f"{issuer}/mcp"],
     }
@@ -210,6 +218,6 @@ async def test_settings_show_in_the_documents(make_server: MakeServer) -> None:
             assert found["scopes_supported"] == ["mcp:read", "openid", "profile", "email", "offline_access"]
         assert (await http.get(RESOURCE)).json()["scopes_supported"] == ["mcp:read"]
         refused = await http.post("/oauth/register", json={"redirect_uris": ["http://localhost/cb"]})
-        assert (refused.status_code, refused.json()["error"]) == (403, "access_denied")
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
         algs = [key["alg"] for key in (await http.get(KEYS)).json()["keys"]]
         assert algs.count("RS256") == 2

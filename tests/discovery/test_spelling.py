@@ -13,7 +13,7 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 FIXED = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/jwks.json")
 OAUTH_PATHS = (
     *FIXED, WELL_KNOWN, f"{WELL_KNOWN}/mcp", "/oauth/authorize", "/oauth/token", "/oauth/register", "/oauth/userinfo",
-    "/oauth/test", "/oauth/revoke", "/oauth/logout",
+    "/oauth/test", "/oauth/revoke", "/oauth/introspect", "/oauth/logout",
 )  # fmt: skip
 
 

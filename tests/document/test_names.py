@@ -17,7 +17,9 @@ LISTED = re.compile(r"^- `(/\S+)` - ", re.MULTILINE)
 # Endpoints of newer standards, and what a browser or an operator needs; README.md tells of them.
 LATER = {
     "/.well-known/oauth-protected-resource/mcp",  # RFC 9728 section 3.1, the metadata of /mcp
+    "/oauth/register/{client_id}",  # RFC 7592
     "/oauth/revoke",  # RFC 7009
+    "/oauth/introspect",  # RFC 7662
     "/oauth/logout",  # OpenID Connect RP-Initiated Logout
     "/oauth/style-….css",
     "/",  # the start page

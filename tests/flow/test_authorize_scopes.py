@@ -71,6 +71,17 @@ async def test_scope_that_is_not_configured_is_not_offered(make_server: MakeServ
     ]
 
 
+@pytest.mark.requirement("AS-28")
+async def test_offline_access_alone_means_the_defaults_beside_it(
+    server: Running, browser: Browser, client: OAuthClient, closing: AsyncExitStack
+) -> None:
+    for scope in ("offline_access", " offline_access"):
+        assert await offered(browser, client, scope=scope) == ["mcp:read", "offline_access"]
+    app = await registered(closing, server, scope="mcp:write openid")
+    assert await offered(browser, app, scope="offline_access") == ["mcp:write", "openid", "offline_access"]
+    assert await offered(browser, app, scope="openid offline_access") == ["openid", "offline_access"]
+
+
 @pytest.mark.requirement("AS-39")
 @pytest.mark.parametrize("chosen", [["mcp:read"], ["mcp:write"], ["openid"], ["mcp:admin", "mcp:read"]])
 async def test_person_may_grant_fewer_scopes_than_requested(

@@ -131,7 +131,9 @@ def assert_decent(server: Running, reply: httpx2.Response, before: dict[str, Any
         assert isinstance(reply.json()["error"], str)
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/authorize", "/oauth/logout", "/account"])
+@pytest.mark.parametrize(
+    "path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/authorize", "/oauth/logout", "/account"]
+)
 @pytest.mark.requirement("attack-40", "attack-76")
 @bounded
 @given(fields=pairs, in_query=pairs, basic=st.one_of(st.none(), header_bytes))
@@ -171,7 +173,7 @@ async def test_almost_good_requests(server: Running, client: OAuthClient, fields
     form = encoded(list({**good, **dict(fields)}.items()))
     before = rows(server)
     headers = {"Content-Type": FORM}
-    for path in ("/oauth/token", "/oauth/revoke"):
+    for path in ("/oauth/token", "/oauth/revoke", "/oauth/introspect"):
         assert_decent(server, await client.http.post(path, content=form, headers=headers), before)
     assert_decent(server, await client.http.get(f"/oauth/authorize?{form}"), before)
     assert_decent(server, await client.http.post(f"/oauth/authorize?{form}", content=form, headers=headers), before)
@@ -213,6 +215,7 @@ async def test_arbitrary_headers(
         ("GET", "/oauth/test"),
         ("GET", "/oauth/userinfo"),
         ("POST", "/oauth/userinfo"),
+        ("POST", "/oauth/introspect"),
         ("POST", "/mcp"),
         ("GET", "/oauth/logout"),
         ("GET", "/account"),

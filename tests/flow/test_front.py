@@ -109,7 +109,7 @@ async def test_browser_at_the_mcp_endpoint_of_an_open_server_is_told_too(make_se
         assert reply.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/register", "/oauth/revoke"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/introspect"])
 async def test_browser_at_an_endpoint_for_applications_is_told_so(server: Running, path: str) -> None:
     async with server.client() as http:
         reply = await http.get(path, headers=NAVIGATION)

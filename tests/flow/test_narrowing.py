@@ -45,6 +45,6 @@ async def test_a_code_for_the_whole_resource_may_be_redeemed_for_mcp_alone(
 async def test_two_authorization_headers_authenticate_nobody(server: Running) -> None:
     basic = "Basic bWNwLWRvY2tlci1zZXJ2ZXItZGVmYXVsdDp4"
     async with server.client(headers=[("Authorization", basic), ("Authorization", basic)]) as http:
-        for path in ("/oauth/token", "/oauth/revoke"):
+        for path in ("/oauth/token", "/oauth/revoke", "/oauth/introspect"):
             form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
             assert_error(await http.post(path, data=form), 400, "invalid_request")

@@ -38,6 +38,7 @@ async def test_every_endpoint_answers_503_with_the_time_to_come_back(
     for reply in (
         await http.post("/oauth/token", data=FORM),
         await http.post("/oauth/revoke", data=FORM),
+        await http.post("/oauth/introspect", data=FORM),
         await http.post("/oauth/register", json=CALLBACK_JSON),
         await http.get("/oauth/userinfo", headers=bearer),
     ):

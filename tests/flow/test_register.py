@@ -1,5 +1,6 @@
 """A client registers itself and is told what it was registered as (RFC 7591)."""
 
+import json
 from typing import Any
 
 import httpx2
@@ -7,8 +8,10 @@ import pytest
 
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
-from tests.support.oauth import CALLBACK, OAuthClient
+from tests.support.oauth import CALLBACK, OAuthClient, Pkce, b64
 from tests.support.outside import assert_error, audited, opens, rows
+from tests.support.publisher import Publisher
+from tests.support.registration import public_jwk
 from tests.support.server import Running
 
 URL = "https://app.example/"
@@ -97,6 +100,8 @@ async def test_the_reply_states_what_was_registered(client: OAuthClient) -> None
         "client_id_issued_at",
         "client_secret",
         "client_secret_expires_at",
+        "registration_client_uri",
+        "registration_access_token",
     }
 
 
@@ -161,7 +166,6 @@ async def test_a_registered_scope_is_a_default_and_no_ceiling(
         {"scope": "a" * 2049},
         {"post_logout_redirect_uris": URL},
         {"post_logout_redirect_uris": [f"{URL}{i}" for i in range(21)]},
-        {"software_statement": "eyJhbGciOiJub25lIn0.e30."},
     ],
     ids=lambda metadata: str(metadata)[:60],
 )
@@ -172,6 +176,75 @@ async def test_members_that_cannot_be_honoured_are_refused(
     before = rows(server)
     assert_error(await register(client, **metadata), 400, "invalid_client_metadata")
     assert rows(server) == before
+
+
+def statement(header: dict[str, Any], claims: Any, signature: str = "AAAA") -> str:
+    return ".".join((*(b64(json.dumps(part).encode()) for part in (header, claims)), signature))
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (
+            statement({"alg": "RS256"}, {"iss": "https://a.example", "client_name": "x"}),
+            "unapproved_software_statement",
+        ),
+        (statement({"alg": "HS256", "typ": "JWT"}, {"iss": "a"}), "unapproved_software_statement"),
+        (statement({"alg": "none"}, {"iss": "https://a.example"}, ""), "invalid_software_statement"),
+        (statement({"alg": "none"}, {"iss": "https://a.example"}), "invalid_software_statement"),
+        (statement({"alg": "RS256"}, {"iss": "https://a.example"}, ""), "invalid_software_statement"),
+        (statement({}, {"iss": "https://a.example"}), "invalid_software_statement"),
+        (statement({"alg": "RS256"}, {"sub": "no issuer"}), "invalid_software_statement"),
+        (statement({"alg": "RS256"}, {"iss": 1}), "invalid_software_statement"),
+        (statement({"alg": "RS256"}, ["iss"]), "invalid_software_statement"),
+        ("", "invalid_software_statement"),
+        ("not a JWT", "invalid_software_statement"),
+        ("ä.ö.ü", "invalid_software_statement"),
+        (1, "invalid_software_statement"),
+        ({"iss": "a"}, "invalid_software_statement"),
+        ([], "invalid_software_statement"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+@pytest.mark.requirement("AS-21")
+async def test_a_software_statement_is_refused_as_not_approved_or_as_none_at_all(
+    server: Running, client: OAuthClient, given: object, error: str
+) -> None:
+    before = rows(server)
+    assert_error(await register(client, software_statement=given), 400, error)
+    assert rows(server) == before
+
+
+@pytest.mark.parametrize("broken", ["NaN", "Infinity", '"\\ud800"', "[" * 3000 + "]" * 3000])
+@pytest.mark.requirement("attack-76")
+async def test_keys_that_could_not_be_handed_back_are_refused(
+    server: Running, client: OAuthClient, broken: str
+) -> None:
+    jwks = json.dumps({"keys": [public_jwk()]})
+    text = f'{{"redirect_uris": ["{CALLBACK}"], "token_endpoint_auth_method": "private_key_jwt", "jwks": {jwks[:-1]}, "x": {broken}}}}}'
+    before = rows(server)
+    reply = await client.http.post("/oauth/register", content=text, headers={"Content-Type": "application/json"})
+    assert reply.status_code == 400, reply.text
+    assert reply.json()["error"] in ("invalid_client_metadata", "invalid_request")
+    assert rows(server) == before
+
+
+@pytest.mark.requirement("attack-59")
+async def test_a_logo_is_stored_and_neither_fetched_nor_shown(
+    server: Running, browser: Browser, publisher: Publisher
+) -> None:
+    pages = {name: f"https://logos.example/{name}.png" for name in ("logo_uri", "client_uri", "tos_uri", "policy_uri")}
+    client = await OAuthClient.register(server, **pages)
+    page = await browser.sign_in(await browser.http.get(client.url(Pkce.new())))
+    assert "Test client" in page.text
+    assert pages["logo_uri"] not in page.text
+    assert "<img" not in page.text
+    assert (await client.tokens(browser))["scope"]
+    assert publisher.requests == []
+    stored = await server.services.clients.find(client.client_id)
+    assert stored is not None
+    assert stored.metadata == pages
+    await client.close()
 
 
 @pytest.mark.requirement("AS-21", "regression-3")

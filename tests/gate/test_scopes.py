@@ -209,7 +209,7 @@ async def test_registering_needs_admin_where_open_registration_is_off(make_serve
                 http, era, REGISTER, await token_for(server, held), redirect_uris=["http://localhost/cb"]
             )
             assert (reply.status_code, challenge_of(reply)["scope"]) == (403, "mcp:admin")
-        assert (await http.post("/oauth/register", json={"redirect_uris": ["http://localhost/cb"]})).status_code == 403
+        assert (await http.post("/oauth/register", json={"redirect_uris": ["http://localhost/cb"]})).status_code == 401
         assert await client_ids(server) == before
         token = await token_for(server, "mcp:admin")
         made = result(await call(http, era, REGISTER, token, redirect_uris=["http://localhost/cb"]))

@@ -22,7 +22,7 @@ async def test_a_legacy_handshake_and_a_modern_discovery_are_answered_at_the_sam
 
 
 @eras
-@pytest.mark.requirement("TR-08", "TR-15", "RS-23")
+@pytest.mark.requirement("TR-08", "TR-15", "RS-23", "RS-24")
 async def test_no_session_is_minted_and_one_that_arrives_is_ignored(
     shared: Running, http: httpx2.AsyncClient, era: Era
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from fastmcp import Client
 
 from tests.support.browser import Browser
-from tests.support.mcp_http import client_ids
+from tests.support.mcp_http import MODES, client_ids, mcp_client, token_for
 from tests.support.oauth import OAuthClient
 from tests.support.server import Running
 from tests.support.stdio import stdio_client
@@ -35,7 +35,9 @@ REFUSED: list[dict[str, Any]] = [
     {"redirect_uris": [CALLBACK], "logo_uri": "javascript:alert(1)"},
     {"redirect_uris": [CALLBACK], "application_type": "robot"},
 ]
-OWN = ("client_id", "client_id_issued_at", "client_secret")
+# An administrator's client is the operator's, who changes it; one that registered itself does so itself (RFC 7592).
+ITS_OWN = {"registration_client_uri", "registration_access_token"}
+OWN = ("client_id", "client_id_issued_at", "client_secret", *ITS_OWN)
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
@@ -48,8 +50,28 @@ async def test_the_tool_and_the_endpoint_answer_alike(shared: Running, admin: Cl
     by_tool = result.structured_content
     assert {k: v for k, v in by_tool.items() if k not in OWN} == {k: v for k, v in by_http.items() if k not in OWN}
     assert ("client_secret" in by_tool) == ("client_secret" in by_http) == (method != "none")
+    assert ITS_OWN & set(by_http) == (ITS_OWN if method != "none" else set())
+    assert not ITS_OWN & set(by_tool)
     assert by_tool["client_id"] != by_http["client_id"]
     assert by_tool["client_id"] in result.content[0].text
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.requirement("AS-21", "attack-51", "attack-73")
+async def test_whoever_may_write_registers_as_anybody_does(shared: Running, mode: str) -> None:
+    secretive = {**METADATA, "token_endpoint_auth_method": "client_secret_post"}
+    async with mcp_client(shared, await token_for(shared, "mcp:write"), mode) as writer, shared.client() as http:
+        by_http = (await http.post("/oauth/register", json=METADATA)).json()
+        assert (await writer.call_tool(TOOL, METADATA)).structured_content == by_http  # one shared client
+        result = await writer.call_tool(TOOL, secretive)
+        made = result.structured_content
+        assert made["registration_access_token"] not in result.content[0].text
+        assert "client_secret and registration_access_token" in result.content[0].text
+        headers = {"Authorization": f"Bearer {made['registration_access_token']}"}
+        assert (await http.get(made["registration_client_uri"], headers=headers)).status_code == 200
+    stored = await shared.services.clients.find(made["client_id"])
+    assert stored is not None
+    assert (stored.registered_from, stored.unused_until) == ("127.0.0.1", shared.clock() + 24 * 3600)
 
 
 @pytest.mark.parametrize("metadata", REFUSED, ids=json.dumps)

@@ -100,7 +100,9 @@ async def test_an_unknown_client_is_an_error_that_says_where_to_look(admin: Clie
 
 @pytest.mark.requirement("attack-44", "attack-73")
 async def test_grants_and_audit_show_login_consent_code_and_revocation(shared: Running, admin: Client[Any]) -> None:
-    browser, client = Browser(shared.url), await OAuthClient.register(shared)
+    browser = Browser(shared.url)
+    # By a secret: an identical public client would be the one of an earlier test.
+    client = await OAuthClient.register(shared, token_endpoint_auth_method="client_secret_post")
     pkce = Pkce.new()
     code = await client.code(browser, pkce, scope="mcp:read offline_access")
     tokens = (await client.redeem(code, pkce)).json()
@@ -108,7 +110,7 @@ async def test_grants_and_audit_show_login_consent_code_and_revocation(shared: R
     assert len(grants) == 1
     assert (grants[0]["username"], grants[0]["scope"]) == ("admin", ["mcp:read", "offline_access"])
     assert grants[0]["resources"] == [shared.url]
-    form = {"token": tokens["refresh_token"], "client_id": client.client_id}
+    form = {"token": tokens["refresh_token"], "client_id": client.client_id, "client_secret": client.secret}
     assert (await client.http.post("/oauth/revoke", data=form)).status_code == 200
     assert [grant for grant in (await _read(admin, "grants"))["grants"] if grant["client_id"] == client.client_id] == []
     events = (await _read(admin, "audit"))["events"]

@@ -43,6 +43,14 @@ def store(empty_database: str) -> Iterator[Store]:
 
 
 @pytest.fixture
+def pair(store: Store, empty_database: str) -> Iterator[tuple[Store, Store]]:
+    """Two stores on one database, as two processes have them."""
+    other = Store(empty_database)
+    yield store, other
+    other.close()
+
+
+@pytest.fixture
 def sqlite_store(tmp_path: Path) -> Iterator[Store]:
     """An open store on SQLite."""
     found = Store(f"sqlite:///{tmp_path}/oauth.db")

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
@@ -16,15 +14,6 @@ from oauth_server.store.verbs import clients, grants, meta, revocations, users
 from tests.support.stored import NOW, client, code, count, granted, people, redeem, rotate, rows, sha, user
 
 MANY = 32
-
-
-@pytest.fixture
-async def pair(store: Store, empty_database: str) -> AsyncIterator[tuple[Store, Store]]:
-    """Two stores on one database, as two processes have them."""
-    async with AsyncExitStack() as stack:
-        other = Store(empty_database)
-        stack.callback(other.close)
-        yield store, other
 
 
 Pair = tuple[Store, Store]

@@ -61,6 +61,7 @@ class Recording:
     client: str
     source: str
     steps: Sequence[Step]
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what it publishes, by URL
 
 
 class Replay:
@@ -162,14 +163,14 @@ RESOURCE_METADATA = Send(
     answers={"access-control-allow-origin": "*"},
 )
 SERVER_METADATA = Send(
-    "the authorization server's metadata, which offers no client id metadata documents",
+    "the authorization server's metadata, which takes client id metadata documents, and public clients with them",
     "GET",
     "/.well-known/oauth-authorization-server",
     has={
         "issuer": "{origin}",
         "registration_endpoint": "{origin}/oauth/register",
         "code_challenge_methods_supported": ["S256"],
-        "client_id_metadata_document_supported": MISSING,
+        "client_id_metadata_document_supported": True,
     },
 )
 TOKENS = {"access_token": "access_token", "refresh_token": "refresh_token"}
@@ -196,6 +197,18 @@ def refresh(name: str, status: int = 200, keep: Mapping[str, str] = TOKENS, **to
     """A refresh by a public client, for the endpoint."""
     form = {"grant_type": "refresh_token", "refresh_token": "{refresh_token}", "client_id": "{client_id}"}
     return Send(name, "POST", "/oauth/token", status, form=form | {"resource": "{origin}/mcp"}, has=told, keep=keep)
+
+
+def known_by_document(client_id: str, redirect_uri: str) -> tuple[Step, ...]:
+    """A client that registers nothing: its id is the URL of the document it publishes."""
+    params = {"client_id": client_id, "redirect_uri": redirect_uri, "scope": NORMAL, "resource": "{origin}/mcp"}
+    form = {"grant_type": "refresh_token", "refresh_token": "{refresh_token}", "client_id": client_id}
+    return (
+        Open("a later version names its metadata document and registers nothing", params, at=redirect_uri),
+        redeem("its code is redeemed", redirect_uri, granted=NORMAL, client_id=client_id),
+        connect("and its token opens the endpoint"),
+        Send("it refreshes", "POST", "/oauth/token", form=form, keep=TOKENS),
+    )
 
 
 def unknown_client(client_id: str, redirect_uri: str) -> tuple[Open, Send]:

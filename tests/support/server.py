@@ -13,6 +13,7 @@ from oauth_server.app import serving
 from oauth_server.app.compose import open_services
 from oauth_server.app.mcp_server import McpServer
 from oauth_server.core.deployment import deploy
+from oauth_server.core.fetched import Connect
 from oauth_server.core.services import Services
 from oauth_server.core.settings import load
 from tests.support.clock import ManualClock
@@ -53,7 +54,11 @@ async def make_template(folder: Path) -> Path:
 
 @asynccontextmanager
 async def running(
-    template: Path, folder: Path, env: Mapping[str, str] | None = None, clock: ManualClock | None = None
+    template: Path,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    clock: ManualClock | None = None,
+    connect: Connect | None = None,
 ) -> AsyncIterator[Running]:
     """Start a server with this environment on a free port; stop it at the end."""
     database = folder / "oauth.db"
@@ -64,7 +69,7 @@ async def running(
     values = {**_BASE, "MCP_OAUTH_DATABASE_URL": f"sqlite:///{database}", "MCP_PORT": str(port), **(env or {})}
     settings = load(values)
     clock = clock or ManualClock()
-    server = McpServer(settings, clock)
+    server = McpServer(settings, clock, connect)
     started = asyncio.Event()
     task = asyncio.create_task(server.run_http_async(host=settings.host, sockets=[bound], started=started.set))
     waiting = asyncio.create_task(started.wait())

@@ -1,0 +1,123 @@
+"""A client known by its metadata document signs with the keys that were consented to, whatever its document says now."""
+
+import json
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.support.assertions import AssertionKey, KeyedClient, jwks, key_of
+from tests.support.authorize import add_user, browser_of
+from tests.support.browser import Browser
+from tests.support.oauth import Pkce
+from tests.support.outside import assert_error, opens
+from tests.support.publisher import HOSTED, URL, Page, Publisher
+from tests.support.server import Running
+
+OLD, NEW = key_of("client"), key_of("thief")
+
+
+def publish(publisher: Publisher, key: AssertionKey) -> None:
+    """Publish the document with one key."""
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key))
+
+
+@pytest.fixture
+def app(server: Running, publisher: Publisher, closing: AsyncExitStack) -> KeyedClient:
+    """The client with its first key."""
+    publish(publisher, OLD)
+    client = KeyedClient(server, URL, OLD, HOSTED)
+    closing.push_async_callback(client.close)
+    return client
+
+
+@pytest.fixture
+def thief(server: Running, closing: AsyncExitStack) -> KeyedClient:
+    """Whoever publishes the document now, with another key."""
+    client = KeyedClient(server, URL, NEW, HOSTED)
+    closing.push_async_callback(client.close)
+    return client
+
+
+@pytest.mark.requirement("AS-01", "AS-07", "AS-08", "attack-42")
+async def test_document_with_keys_makes_a_client_that_authenticates(
+    browser: Browser, app: KeyedClient, thief: KeyedClient, publisher: Publisher
+) -> None:
+    pkce = Pkce.new()
+    code = await app.code(browser, pkce)
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": HOSTED, "code_verifier": pkce.verifier}
+    for unsigned in ({"client_id": URL}, {"client_id": URL, "client_secret": "x"}):
+        assert_error(await app.http.post("/oauth/token", data=form | unsigned), 401, "invalid_client")
+    assert_error(await thief.redeem(code, pkce), 401, "invalid_client")
+    tokens = await app.redeem(code, pkce)
+    assert tokens.status_code == 200, tokens.text
+    refreshed = await app.refresh(tokens.json()["refresh_token"])
+    assert refreshed.status_code == 200, refreshed.text
+    # The token endpoint goes by what was consented to, and asks nobody.
+    assert publisher.asked == {URL: 1}
+    own = await app.own_token()
+    assert_error(own, 400, "unauthorized_client")  # nobody consented to that, and the operator never granted it
+
+
+@pytest.mark.requirement("attack-60", "attack-42")
+async def test_changed_keys_open_new_grants_alone(
+    server: Running,
+    browser: Browser,
+    app: KeyedClient,
+    thief: KeyedClient,
+    publisher: Publisher,
+    closing: AsyncExitStack,
+) -> None:
+    tokens = await app.tokens(browser)
+    publish(publisher, NEW)
+    server.clock.advance(301)
+    await add_user(server)
+    theirs, pkce = browser_of(closing, server), Pkce.new()
+    code = await thief.code(theirs, pkce)
+    own = await thief.tokens(theirs)
+    old = tokens["refresh_token"]
+    # Neither their own code nor their own token beside it lets them sign for a grant of before.
+    for extra in ({}, {"code": code}, {"token": own["refresh_token"]}):
+        assert_error(await thief.refresh(old, **extra), 401, "invalid_client")
+    for endpoint in ("revoke", "introspect"):
+        for extra in ({}, {"refresh_token": own["refresh_token"]}, {"code": code}):
+            reply = await thief.http.post(f"/oauth/{endpoint}", data=thief.signed(token=old, **extra))
+            assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client"), endpoint
+    assert await opens(server, tokens["access_token"]) == (200, 200)
+    assert_error(await app.refresh(own["refresh_token"]), 401, "invalid_client")
+    assert_error(await app.redeem(code, pkce), 401, "invalid_client")
+    assert (await app.refresh(old)).status_code == 200
+    assert (await thief.refresh(own["refresh_token"])).status_code == 200
+    assert (await thief.redeem(code, pkce)).status_code == 200
+
+
+@pytest.mark.requirement("attack-60", "attack-24")
+async def test_changed_keys_ask_the_person_again(
+    server: Running, browser: Browser, app: KeyedClient, publisher: Publisher
+) -> None:
+    await app.tokens(browser)
+    assert (await browser.http.get(app.url(Pkce.new()))).status_code == 302
+    publish(publisher, NEW)
+    server.clock.advance(301)
+    page = await browser.http.get(app.url(Pkce.new()))
+    assert page.status_code == 200
+    assert "Allow access?" in page.text
+
+
+@pytest.mark.requirement("attack-59", "attack-60")
+async def test_keys_behind_a_published_address_rotate_and_the_address_does_not(
+    server: Running, browser: Browser, app: KeyedClient, thief: KeyedClient, publisher: Publisher
+) -> None:
+    here, there = "https://editor.example/jwks.json", "https://thief.example/jwks.json"
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks_uri=here)
+    for url, key in ((here, OLD), (there, NEW)):
+        publisher.pages[url] = Page(json.dumps(jwks(key)).encode())
+    tokens = await app.tokens(browser)
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks_uri=there)
+    server.clock.advance(301)
+    await thief.tokens(browser)
+    assert_error(await thief.refresh(tokens["refresh_token"]), 401, "invalid_client")
+    app.key = key_of("next")
+    publisher.pages[here] = Page(json.dumps(jwks(app.key)).encode())
+    server.clock.advance(61)
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+    assert publisher.asked[there] == 1

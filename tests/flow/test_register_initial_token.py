@@ -1,0 +1,198 @@
+"""Initial access tokens: who holds one registers clients of their own, also where not everybody may (RFC 7591)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from oauth_server.core.settings_rules import RefusedError
+from tests.conftest import MakeServer
+from tests.support.browser import Browser
+from tests.support.oauth import CALLBACK, OAuthClient
+from tests.support.outside import audited, bearer, opens, rows
+from tests.support.registration import (
+    assert_challenged,
+    client_of,
+    initial_token,
+    made,
+    managed,
+    operator,
+    register,
+)
+from tests.support.server import Running
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+async def closed(make_server: MakeServer) -> AsyncIterator[Running]:
+    """A server at which not everybody may register."""
+    async with make_server(MCP_OAUTH_DYNAMIC_REGISTRATION="false") as found:
+        yield found
+
+
+@pytest.fixture
+async def app(closed: Running) -> AsyncIterator[OAuthClient]:
+    """Somebody who wants to register there."""
+    found = OAuthClient(closed)
+    yield found
+    await found.close()
+
+
+@pytest.mark.requirement("AS-21", "AS-22")
+async def test_a_token_registers_its_number_of_clients_where_registration_is_off(
+    closed: Running, app: OAuthClient
+) -> None:
+    token = await initial_token(closed, 2)
+    one, two = [await made(app, token) for _ in range(2)]
+    assert one["client_id"] != two["client_id"]
+    assert one["registration_access_token"] != two["registration_access_token"]
+    before = rows(closed)
+    assert_challenged(await register(app, token))
+    assert rows(closed) == before
+    browser, client = Browser(closed.url), client_of(closed, one)
+    assert await opens(closed, (await client.tokens(browser))["access_token"]) == (200, 200)
+    for registered in (one, two):
+        assert (await managed(app, registered)).status_code == 200
+    await browser.close()
+    await client.close()
+
+
+@pytest.mark.requirement("AS-21", "attack-53")
+async def test_without_a_token_registration_is_refused_with_a_challenge_and_a_way_out(
+    closed: Running, app: OAuthClient
+) -> None:
+    before = rows(closed)
+    for metadata in ({}, {"redirect_uris": ["javascript:alert(1)"]}):
+        reply = await register(app, **metadata)
+        assert_challenged(reply, error=False)
+        assert "ask the operator of this server for a client_id" in reply.json()["error_description"]
+    assert rows(closed) == before
+
+
+@pytest.mark.requirement("AS-21")
+@pytest.mark.parametrize("token", ["x", "x" * 43, "a.b.c", "Bearer"])
+@pytest.mark.parametrize("is_open", ["true", "false"])
+async def test_a_wrong_token_is_refused_wherever_it_is_sent(make_server: MakeServer, token: str, is_open: str) -> None:
+    async with make_server(MCP_OAUTH_DYNAMIC_REGISTRATION=is_open) as server:
+        client = OAuthClient(server)
+        await initial_token(server)
+        before = rows(server)
+        for metadata in ({}, {"redirect_uris": ["javascript:alert(1)"]}):
+            assert_challenged(await register(client, token, **metadata))
+        assert rows(server) == before
+        await client.close()
+
+
+@pytest.mark.requirement("AS-21")
+async def test_access_refresh_and_registration_tokens_are_no_initial_access_tokens(
+    server: Running, browser: Browser, client: OAuthClient
+) -> None:
+    tokens = await client.tokens(browser, scope="mcp:read mcp:admin")
+    registered = await made(client, token_endpoint_auth_method="client_secret_post")
+    before = rows(server)
+    wrong = [tokens["access_token"], tokens["refresh_token"], registered["registration_access_token"]]
+    for token in (*wrong, registered["client_secret"]):
+        assert_challenged(await register(client, token))
+    assert rows(server) == before
+    initial = await initial_token(server)
+    assert await opens(server, initial) == (401, 401)
+    assert_challenged(await managed(client, registered, token=initial))
+
+
+@pytest.mark.requirement("AS-21")
+async def test_a_token_ends_with_its_time(closed: Running, app: OAuthClient) -> None:
+    token = await initial_token(closed, 5, 600)
+    closed.clock.advance(599)
+    await made(app, token)
+    closed.clock.advance(1)
+    assert_challenged(await register(app, token))
+
+
+@pytest.mark.requirement("AS-21")
+async def test_metadata_that_is_refused_uses_nothing_up(closed: Running, app: OAuthClient) -> None:
+    token = await initial_token(closed)
+    before = rows(closed)
+    for metadata in ({"redirect_uris": []}, {"scope": 1}, {"software_statement": "x"}, {"grant_types": []}):
+        assert (await register(app, token, **metadata)).status_code == 400
+    assert rows(closed) == before
+    await made(app, token)
+
+
+@pytest.mark.requirement("attack-51")
+async def test_of_many_at_once_the_last_use_registers_one(closed: Running, app: OAuthClient) -> None:
+    token = await initial_token(closed)
+    replies = await asyncio.gather(*(register(app, token) for _ in range(12)))
+    assert sorted(reply.status_code for reply in replies) == [201] + [401] * 11
+    assert len(rows(closed)["clients"]) == 2  # the pre-registered one, and this
+
+
+@pytest.mark.requirement("attack-51")
+async def test_a_client_of_a_token_counts_for_nobody_and_does_not_end_unused(
+    server: Running, client: OAuthClient
+) -> None:
+    registered = await made(client, await initial_token(server))
+    assert registered["client_id"] != (await made(client))["client_id"]  # nor is it shared
+    server.clock.advance(400 * DAY)
+    await made(client, client_name="later")
+    assert (await managed(client, registered)).status_code == 200
+
+
+async def test_another_scheme_is_no_initial_access_token(server: Running, client: OAuthClient) -> None:
+    headers = {"Authorization": "Basic YTpi"}
+    reply = await client.http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}, headers=headers)
+    assert reply.status_code == 201
+    two = [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]
+    reply = await client.http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}, headers=two)
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
+
+
+async def test_the_operator_makes_lists_and_deletes_tokens_and_each_is_recorded(
+    closed: Running, app: OAuthClient
+) -> None:
+    tokens = operator(closed).initial_access_tokens
+    text, made_token = await tokens.create(3, 3600)
+    closed.clock.advance(1)
+    other, _ = await tokens.create(1, 60)
+    await made(app, text)
+    listed = await tokens.listed()
+    assert [(found.uses_left, found.expires_at - closed.clock()) for found in listed] == [(1, 60), (2, 3599)]
+    assert listed[1].token_id == made_token.token_id
+    assert await tokens.delete(made_token.token_id) is True
+    assert await tokens.delete(made_token.token_id) is False
+    assert_challenged(await register(app, text))
+    await made(app, other)
+    assert await tokens.listed() == []
+    events = [(name, detail) for name, _, _, detail in audited(closed)[-5:]]
+    assert [name for name, _ in events] == [
+        "initial_access_token.created",
+        "initial_access_token.created",
+        "client.registered",
+        "initial_access_token.deleted",
+        "client.registered",
+    ]
+    assert made_token.token_id in events[2][1]
+    assert not [detail for _, detail in events if text in detail or other in detail]
+
+
+@pytest.mark.parametrize(("uses", "lifetime"), [(0, 3600), (-1, 3600), (10_001, 3600), (1, 59), (1, 31_536_001)])
+async def test_numbers_out_of_range_are_refused(server: Running, uses: int, lifetime: int) -> None:
+    before = rows(server)
+    with pytest.raises(RefusedError):
+        await operator(server).initial_access_tokens.create(uses, lifetime)
+    assert rows(server) == before
+
+
+@pytest.mark.requirement("attack-68", "AS-22")
+async def test_a_closed_endpoint_is_not_advertised_and_still_answers_its_clients(
+    closed: Running, app: OAuthClient
+) -> None:
+    registered = await made(app, await initial_token(closed))
+    for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
+        assert "registration_endpoint" not in (await app.http.get(path)).json()
+    reply = await app.http.get(
+        f"/oauth/register/{registered['client_id']}",
+        headers={**bearer(registered["registration_access_token"]), "Origin": closed.url},
+    )
+    assert reply.status_code == 200
+    assert "access-control-allow-origin" not in reply.headers  # pages in browsers have no business there
