@@ -111,19 +111,19 @@ class _Recorded(OAuthClientProvider):
                     return
 
 
-def sdk_auth(url: str, person: Person, keychain: Keychain) -> _Recorded:
+def sdk_auth(url: str, person: Person, keychain: Keychain, document: str | None = None) -> _Recorded:
     """The SDK's provider for the protected resource at this URL."""
     metadata = OAuthClientMetadata(client_name="SDK client", redirect_uris=[AnyUrl(CALLBACK)])
-    auth = _Recorded(url, metadata, keychain, person.open, person.callback)
+    auth = _Recorded(url, metadata, keychain, person.open, person.callback, client_metadata_url=document)
     auth.exchanges = []
     return auth
 
 
 class _FastMcpAuth(_Recorded, OAuth):
-    def __init__(self, person: Person, keychain: Keychain, client_id: str | None) -> None:
+    def __init__(self, person: Person, keychain: Keychain, client_id: str | None, document: str | None) -> None:
         self.exchanges = []
         self._person = person
-        OAuth.__init__(self, token_storage=keychain.store, client_id=client_id)
+        OAuth.__init__(self, token_storage=keychain.store, client_id=client_id, client_metadata_url=document)
 
     async def redirect_handler(self, authorization_url: str) -> None:
         await self._person.open(authorization_url)
@@ -190,21 +190,28 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    kind: Kind, era: Era, url: str, person: Person, keychain: Keychain | None = None, *, client_id: str | None = None
+    kind: Kind,
+    era: Era,
+    url: str,
+    person: Person,
+    keychain: Keychain | None = None,
+    *,
+    client_id: str | None = None,
+    document: str | None = None,
 ) -> AsyncIterator[Connection]:
     """Connect a client of this kind in this protocol era; the person does what the client asks for.
 
-    A `client_id` is one that the client was given beforehand.
+    A `client_id` is one that the client was given beforehand; a `document` the URL of its metadata document.
     """
     keychain = keychain or Keychain()
     if kind == "fastmcp":
-        auth: _Recorded = _FastMcpAuth(person, keychain, client_id)
+        auth: _Recorded = _FastMcpAuth(person, keychain, client_id, document)
         async with fastmcp.Client(url, auth=auth, mode=era) as client:
             yield Connection(client, auth, kind)
         return
     if client_id is not None:
         keychain.client = OAuthClientInformationFull(client_id=client_id, redirect_uris=[AnyUrl(CALLBACK)])
-    auth = sdk_auth(url, person, keychain)
+    auth = sdk_auth(url, person, keychain, document)
     async with (
         httpx2.AsyncClient(auth=auth) as http,
         mcp.Client(streamable_http_client(url, http_client=http), mode=era) as sdk_client,
