@@ -9,10 +9,12 @@ from urllib.parse import unquote_plus
 
 import pytest
 
+from tests.support.browser import Browser
 from tests.support.mcp_http import ask, token_for
 from tests.support.npm import PACKAGES
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.program import ROOT, environment, greet, program
+from tests.support.publisher import URL
 from tests.support.server import Running
 
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
@@ -46,7 +48,9 @@ def test_versions_on_the_page_are_those_that_are_run() -> None:
 
 
 @pytest.mark.requirement("AS-37")
-async def test_sentences_on_the_page_are_those_the_server_tells(server: Running, client: OAuthClient) -> None:
+async def test_sentences_on_the_page_are_those_the_server_tells(
+    server: Running, client: OAuthClient, browser: Browser
+) -> None:
     pkce = Pkce.new()
     foreign = {"Origin": "http://localhost:9999"}
     read_alone = await token_for(server, "mcp:read", audience=[f"{server.url}/mcp"])
@@ -59,9 +63,10 @@ async def test_sentences_on_the_page_are_those_the_server_tells(server: Running,
         await client.http.get(client.url(pkce, resource="http://elsewhere.example/mcp")),
         await client.http.get("/oauth/test", headers={"Host": "elsewhere.example"}),
         await client.http.post("/mcp", json={}, headers=foreign),
+        await browser.sign_in(await browser.http.get(client.url(pkce, client_id=URL))),
         await ask(client.http, "legacy", "tools/call", {"name": "mcp_oauth_register_client"}, read_alone),
     ]
-    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:12]]
+    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:13]]
     for sentence, reply in zip(told, replies, strict=True):
         heard = unescape(reply.text) + unquote_plus(reply.headers.get("location", ""))
         assert sentence.replace("http://localhost:8000", server.url) in heard, sentence
