@@ -40,8 +40,10 @@ class Front:
         log_refusal(request, error)
         return json_reply(error.body(), error.status, {**NO_STORE, "Allow": "GET, HEAD"})
 
-    def at_mcp(self, error: OAuthError) -> Response:
-        """What a person sees who opens the MCP endpoint in a browser; the status stays the refusal's."""
+    def at_mcp(self, scope: Scope, error: OAuthError) -> Response | None:
+        """The page for a person who opens the MCP endpoint in a browser, with the status of the refusal; else None."""
+        if not navigated(Request(scope)):
+            return None
         html = pages.message(
             title="This is the MCP endpoint",
             text="An MCP client connects to this address; a browser cannot.",

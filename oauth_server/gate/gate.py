@@ -41,10 +41,10 @@ logger = logging.getLogger(__name__)
 class Gate:
     """Lets a request through to MCP with its caller in the scope, or answers it.
 
-    `page` makes the page for a refusal that a person's browser asked for.
+    `page` makes the page for a refusal where a person's browser asked, None where a program did.
     """
 
-    def __init__(self, app: ASGIApp, runtime: Runtime, page: Callable[[OAuthError], Response]) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, page: Callable[[Scope, OAuthError], Response | None]) -> None:
         self._app = app
         self._runtime = runtime
         self._page = page
@@ -118,8 +118,8 @@ class Gate:
             needed = error.needed if isinstance(error, _MissingTokenError) else None
             value = challenge(services.deployment, MCP_PATH, headers.get("host", ""), shown, needed)
             fields.append(("WWW-Authenticate", value))
-        if scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate":
-            page = self._page(error)
+        page = self._page(scope, error)
+        if page is not None:
             for name, value in fields:
                 page.headers[name] = value
             await page(scope, receive, send)
