@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from oauth_server.compliance.survey import Survey
 
 SpecVersion = Literal["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]
-Depth = Literal["passive", "active"]
+Depth = Literal["passive", "active", "adversarial"]
 Role = Literal["authorization server", "resource server"]
 Level = Literal["MUST", "SHOULD", "MAY", "advice"]
 Status = Literal["pass", "fail", "warn", "skip", "error"]
 
 VERSIONS: Final[tuple[SpecVersion, ...]] = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
+DEPTHS: Final[tuple[Depth, ...]] = ("passive", "active", "adversarial")
 STATUSES: Final[tuple[Status, ...]] = ("fail", "warn", "error", "skip", "pass")
 _LETTERS: Final[Mapping[str, Level]] = {"M": "MUST", "S": "SHOULD", "Y": "MAY", "a": "advice"}
+
+
+def reaches(depth: Depth, needed: Depth) -> bool:
+    """Say whether a run of one depth takes in what another one asks for."""
+    return DEPTHS.index(depth) >= DEPTHS.index(needed)
 
 
 class Missing(Exception):  # noqa: N818 - it is a reason, not an error
@@ -60,6 +66,8 @@ class Source:
 
 
 Run = Callable[["Survey"], Awaitable[Verdict]]
+Progress = Callable[[int, int, str], Awaitable[None]]
+"""Told after each check: how many are judged, of how many, and the title of the last one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,17 @@ SCHEMA_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run found; `started_at` in seconds since the epoch, `checks` in the order of the table."""
+    """What a run found; `started_at` in seconds since the epoch, `checks` in the order of the table.
+
+    `left`: one sentence for each thing that the run made at the server and could not delete.
+    """
 
     target: str
     spec_version: SpecVersion
     depth: Depth
     started_at: float
     checks: tuple[Result, ...]
+    left: tuple[str, ...] = ()
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -40,6 +44,7 @@ class Report:
             "started_at": datetime.fromtimestamp(self.started_at, UTC).isoformat(timespec="seconds"),
             "summary": self.summary,
             "checks": [self._as_dict(result) for result in self.checks],
+            "left": list(self.left),
         }
 
     def text(self) -> str:

@@ -8,7 +8,7 @@ import anyio
 
 from oauth_server.compliance import urls
 from oauth_server.compliance.inert import READ, inert
-from oauth_server.compliance.model import Check, Depth, Evidence, Missing, Result, Shown, SpecVersion, Verdict
+from oauth_server.compliance.model import Check, Depth, Evidence, Missing, Progress, Result, Shown, SpecVersion, Verdict, reaches
 from oauth_server.compliance.report import Report
 from oauth_server.compliance.survey import Survey
 from oauth_server.compliance.table import CHECKS
@@ -28,24 +28,27 @@ async def audit(
     spec_version: SpecVersion = "2026-07-28",
     depth: Depth = "passive",
     access_token: str = "",
+    progress: Progress | None = None,
     now: Callable[[], float] = time.time,
     seconds: float = SECONDS,
 ) -> Report:
     """Judge a server by its answers.
 
     `target`: the URL of an MCP endpoint, or an origin whose `/mcp` and root are then probed; ValueError when it is no
-    absolute http or https URL. `access_token` goes to that endpoint alone, and only at depth `active`. `seconds` bounds
-    the run: what is not judged by then is an `error`.
+    absolute http or https URL. `access_token` goes to that endpoint alone, and only at depth `active`. `progress` is told of each
+    check that is judged. `seconds` bounds the run: what is not judged by then is an `error`.
     """
     if urls.read(target) is None:
         raise ValueError("the target is not an absolute http or https URL")
     started = now()
     survey = Survey(target, outbound, spec_version, access_token, started)
-    checks = [c for c in CHECKS if spec_version in c.levels and (c.depth == "passive" or depth == "active")]
+    checks = [c for c in CHECKS if spec_version in c.levels and reaches(depth, c.depth)]
     results: dict[str, Result] = {}
 
     async def settle(check: Check) -> None:
         results[check.id] = await run_check(check, survey)
+        if progress is not None:
+            await progress(len(results), len(checks), check.title)
 
     with anyio.move_on_after(seconds):
         async with anyio.create_task_group() as tasks:
