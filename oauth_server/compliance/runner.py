@@ -8,10 +8,22 @@ import anyio
 
 from oauth_server.compliance import urls
 from oauth_server.compliance.inert import READ, inert
-from oauth_server.compliance.model import Check, Depth, Evidence, Missing, Progress, Result, Shown, SpecVersion, Verdict, reaches
+from oauth_server.compliance.model import (
+    Check,
+    Depth,
+    Evidence,
+    Missing,
+    Progress,
+    Result,
+    Shown,
+    SpecVersion,
+    Verdict,
+    reaches,
+)
 from oauth_server.compliance.report import Report
 from oauth_server.compliance.survey import Survey
 from oauth_server.compliance.table import CHECKS
+from oauth_server.compliance.visitor import Visitor
 from oauth_server.outbound import Outbound, OutboundError
 
 SECONDS: Final = 60.0
@@ -28,6 +40,7 @@ async def audit(
     spec_version: SpecVersion = "2026-07-28",
     depth: Depth = "passive",
     access_token: str = "",
+    visitor: Visitor | None = None,
     progress: Progress | None = None,
     now: Callable[[], float] = time.time,
     seconds: float = SECONDS,
@@ -35,13 +48,14 @@ async def audit(
     """Judge a server by its answers.
 
     `target`: the URL of an MCP endpoint, or an origin whose `/mcp` and root are then probed; ValueError when it is no
-    absolute http or https URL. `access_token` goes to that endpoint alone, and only at depth `active`. `progress` is told of each
-    check that is judged. `seconds` bounds the run: what is not judged by then is an `error`.
+    absolute http or https URL. `access_token` goes to that endpoint alone, and not at depth `passive`. `visitor` signs
+    in and consents where authorization is asked for; without one, no flow is walked. `progress` is told of each check
+    that is judged. `seconds` bounds the run: what is not judged by then is an `error`.
     """
     if urls.read(target) is None:
         raise ValueError("the target is not an absolute http or https URL")
     started = now()
-    survey = Survey(target, outbound, spec_version, access_token, started)
+    survey = Survey(target, outbound, spec_version, access_token, started, visitor)
     checks = [c for c in CHECKS if spec_version in c.levels and reaches(depth, c.depth)]
     results: dict[str, Result] = {}
 

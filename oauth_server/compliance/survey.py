@@ -10,6 +10,7 @@ import anyio
 
 from oauth_server.compliance import urls, www_authenticate
 from oauth_server.compliance.model import VERSIONS, Exchange, Missing, SpecVersion
+from oauth_server.compliance.visitor import Visitor
 from oauth_server.compliance.www_authenticate import Challenge
 from oauth_server.outbound import Outbound, OutboundError
 
@@ -58,12 +59,21 @@ class _Slot:
 class Survey:
     """One run's view of one server. What is missing raises Missing, what cannot be fetched OutboundError."""
 
-    def __init__(self, target: str, outbound: Outbound, version: SpecVersion, access_token: str, now: float) -> None:
+    def __init__(
+        self,
+        target: str,
+        outbound: Outbound,
+        version: SpecVersion,
+        access_token: str,
+        now: float,
+        visitor: Visitor | None = None,
+    ) -> None:
         """`target`: the URL of an MCP endpoint, or an origin; `now`: seconds since the epoch."""
         self.target = urldefrag(target).url
         self.version = version
         self.access_token = access_token
         self.now = now
+        self.visitor = visitor
         self._outbound = outbound
         self._slots: dict[Key, _Slot] = {}
         self._gate = anyio.CapacityLimiter(AT_ONCE)
