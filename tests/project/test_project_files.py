@@ -63,7 +63,8 @@ def test_registry_entry_names_the_endpoint_and_keeps_the_registry_s_limits() -> 
 def test_fastmcp_finds_the_server_by_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     config = MCPServerConfig.from_file(ROOT / "fastmcp.json")
-    assert (config.source.path, config.source.entrypoint) == ("server.py", "mcp")
+    # FastMCP 4.2 makes the path absolute, 4.1 leaves it as it is written.
+    assert (ROOT / config.source.path, config.source.entrypoint) == (ROOT / "server.py", "mcp")
     assert config.deployment.transport == "http"
 
 
