@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from oauth_server.compliance.bearer import decode, encode
+from oauth_server.compliance.checks.bearer import decode, encode
 
 TRACE = 'Traceback (most recent call last):\n  File "/srv/app.py", line 7, in mcp\n'
 SAFE = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY"}
