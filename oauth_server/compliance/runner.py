@@ -1,7 +1,7 @@
 """Run the checks of a version and a depth against one server, and end with a report whatever the server does."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -25,9 +25,16 @@ from oauth_server.compliance.report import Report
 from oauth_server.compliance.survey import Survey
 from oauth_server.compliance.tables import CHECKS
 from oauth_server.compliance.visitor import Visitor
-from oauth_server.outbound import Outbound, OutboundError
+from oauth_server.outbound import Limits, Outbound, OutboundError
 
-SECONDS: Final = 60.0
+SECONDS: Final = 120.0
+BODY: Final = 256 * 1024  # bytes of an answer that are read
+LIMITS: Final[Mapping[Depth, Limits]] = {
+    "passive": Limits(body=BODY, requests=60),
+    "active": Limits(body=BODY, requests=250),
+    "adversarial": Limits(body=BODY, requests=600),
+}
+"""What the client of a run may take, by its depth."""
 SUMMARY: Final = 400
 LINE: Final = 300
 EXCERPT: Final = 300
