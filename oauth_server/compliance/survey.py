@@ -115,6 +115,14 @@ class Survey:
         found: str = await self._endpoint.get(self._find_endpoint)
         return found
 
+    async def is_issuer(self) -> bool:
+        """Say whether the target is an authorization server without an MCP endpoint."""
+        try:
+            await self.endpoint()
+        except Missing:
+            return True
+        return False
+
     async def _find_endpoint(self) -> str:
         base = urls.origin(self.target)
         candidates = (self.target,) if urls.path(self.target) else (f"{base}/mcp", base)
@@ -124,11 +132,11 @@ class Survey:
                     return candidate
             except OutboundError:
                 continue
-        if await self._is_issuer():
+        if await self._names_issuer():
             raise Missing("the target is an authorization server, and no MCP endpoint")
         return candidates[0]
 
-    async def _is_issuer(self) -> bool:
+    async def _names_issuer(self) -> bool:
         """Say whether the target is an issuer's identifier, and nothing there is said to be a resource."""
         if not (await self.document(urls.inserted(self.target, urls.PRM))).problem:
             return False
@@ -171,9 +179,7 @@ class Survey:
 
     async def issuer(self) -> str:
         """Return the first authorization server named; the endpoint's origin when no metadata names any."""
-        try:
-            await self.endpoint()
-        except Missing:
+        if await self.is_issuer():
             return self.target
         try:
             prm = await self.protected_resource()
@@ -216,7 +222,13 @@ class Survey:
         return document.shown, [key for key in keys[:MOST_KEYS] if isinstance(key, dict)]
 
     async def wanted_scope(self) -> str:
-        """Return what a client asks for first: the challenge's scopes, else all of the resource's, else nothing."""
+        """Return what a client asks for first: the challenge's scopes, else all of the resource's, else nothing.
+
+        Where the target is an authorization server alone: `openid`, when it knows it.
+        """
+        if await self.is_issuer():
+            supported = (await self.metadata()).members.get("scopes_supported")
+            return "openid" if isinstance(supported, list) and "openid" in supported else ""
         try:
             named = (await self.challenge())[1].parameters.get("scope", "")
         except (Missing, OutboundError):
