@@ -50,7 +50,7 @@ class McpServer(FastMCP[None]):
         # Set in worker processes, whose banner the parent shows.
         self.announces_owner = False
         super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
-        register_all(self, self.runtime, inspector(self._probed_face))
+        register_all(self, self.runtime, inspector(self._probed_face, settings.check_hosts))
 
     @asynccontextmanager
     async def _run_services(self, _server: FastMCP[None]) -> AsyncIterator[None]:
