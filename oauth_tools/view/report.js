@@ -3,6 +3,7 @@
 // All that is shown was written by a stranger's server, so it becomes text nodes and nothing else.
 (() => {
   const STATUSES = ["fail", "warn", "error", "skip", "pass"];
+  const FILTERS = ["status", "role", "level"];
   const LEVELS = ["MUST", "SHOULD", "MAY", "advice"];
   const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu; // escapes, line ends, direction marks
   const MOST = 1000; // checks shown
@@ -15,8 +16,9 @@
 
   // ---- text and elements
 
+  const words = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value ?? ""));
   const plain = (value) =>
-    String(value ?? "").replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16).padStart(4, "0")}}`);
+    words(value).replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16).padStart(4, "0")}}`);
 
   const element = (tag, name, text, ...children) => {
     const made = document.createElement(tag);
@@ -38,7 +40,8 @@
       .filter((check) => check !== null && typeof check === "object")
       .sort((a, b) => rank(a.status, STATUSES) - rank(b.status, STATUSES) || rank(a.level, LEVELS) - rank(b.level, LEVELS));
     at("target").textContent = plain(report.target);
-    at("about").textContent = plain(`MCP ${report.spec_version} · depth ${report.depth} · ${report.started_at}`);
+    const when = words(report.started_at).replace("T", " ").replace("+00:00", " UTC");
+    at("about").textContent = plain(`MCP ${words(report.spec_version)} · depth ${words(report.depth)} · ${when}`);
     at("score").replaceChildren(score(), chips());
     const left = list(report.left);
     at("left").hidden = left.length === 0;
@@ -46,7 +49,7 @@
       element("h2", "", "Left at the server"),
       element("ul", "", undefined, ...left.map((sentence) => element("li", "", sentence))),
     );
-    for (const name of ["status", "role", "level"]) options(name);
+    for (const name of FILTERS) options(name);
     filter();
     at("waiting").hidden = true;
     at("report").hidden = false;
@@ -96,7 +99,7 @@
 
   const options = (name) => {
     const order = { status: STATUSES, level: LEVELS, role: [] }[name];
-    const found = [...new Set(checks.map((check) => String(check[name])))];
+    const found = [...new Set(checks.map((check) => words(check[name])))];
     found.sort((a, b) => rank(a, order) - rank(b, order) || a.localeCompare(b));
     const made = ["", ...found].map((value) => {
       const option = element("option", "", value || "all");
@@ -107,8 +110,8 @@
   };
 
   const filter = () => {
-    const wanted = ["status", "role", "level"].map((name) => [name, at(name).value]).filter(([, value]) => value);
-    const found = checks.filter((check) => wanted.every(([name, value]) => String(check[name]) === value));
+    const wanted = FILTERS.map((name) => [name, at(name).value]).filter(([, value]) => value);
+    const found = checks.filter((check) => wanted.every(([name, value]) => words(check[name]) === value));
     at("shown").textContent = found.length === checks.length ? `${found.length} checks` : `${found.length} of ${checks.length} checks`;
     at("checks").replaceChildren(...found.map(item));
     for (const chip of document.querySelectorAll(".chip")) {
@@ -148,7 +151,7 @@
   // A frame cannot open a page itself: the host does, where it can, and shows the person where it leads.
   const link = (source) => {
     const text = `${plain(source.document)}, ${plain(source.section)}`;
-    const url = String(source.url);
+    const url = words(source.url);
     if (!openLinks || !url.startsWith("https://")) return element("span", "", `${text}: ${plain(url)}`);
     const made = element("button", "link", text);
     made.type = "button";
@@ -227,5 +230,6 @@
     }).observe(document.body);
   };
 
+  for (const name of FILTERS) at(name).addEventListener("change", filter);
   start().catch((error) => say(`The host did not answer: ${error.message}`));
 })();
