@@ -84,4 +84,4 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
 def _quoted(url: str) -> str:
     """The URL as a JSON string of plain ASCII: one line, and no character that hides or reorders what stands there."""
     cut = url if len(url) <= LONGEST_URL else f"{url[:LONGEST_URL]}… (cut)"
-    return json.dumps(cut).replace("\x7f", "\\u007f").replace("`", "\\u0060")
+    return json.dumps(cut).replace("`", "\\u0060")

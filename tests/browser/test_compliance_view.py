@@ -111,6 +111,9 @@ async def test_a_hostile_report_stays_text(chromium: Browser, served: Served) ->
         assert not set("\u202e\u2066\x1b\x07") & set(text)
         assert await at.view.locator("img, a, iframe, svg, form").count() == 0
         assert await at.view.locator("script").count() == 1
+        # What is no https URL is no link either.
+        assert await at.view.get_by_text("d, s: javascript:").count() == 1
+        assert await at.view.get_by_role("button", name="d, s", exact=True).count() == 0
         assert await at.page.evaluate("sent.filter(s => s?.jsonrpc !== '2.0')") == []
         # What the page's own policy says of what the list above might have missed.
         refused = await at.view.evaluate(

@@ -122,6 +122,9 @@ def test_reports_are_kept_of_so_many_callers_and_the_oldest_goes() -> None:
     assert json.loads(newest.of(Principal("s0", "c"))) == {"n": CALLERS - 1}
     assert json.loads(newest.of(Principal("s1", "c"))) == {"n": 1}
     assert "no report yet" in newest.of(Principal("s1", "d"))
+    newest.keep(OPERATOR, {"n": -1})
+    assert "no report yet" in newest.of(Principal("s1", "c"))
+    assert json.loads(newest.of(Principal("s0", "c"))) == {"n": CALLERS - 1}
 
 
 def test_a_long_text_ends_with_the_names_of_what_it_does_not_show() -> None:
