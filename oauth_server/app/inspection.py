@@ -1,6 +1,6 @@
 """Compliance checks for the tool: of this server in process, of another one through the guarded client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
@@ -10,31 +10,35 @@ from starlette.types import ASGIApp
 from oauth_server.compliance.model import SpecVersion
 from oauth_server.compliance.runner import audit
 from oauth_server.outbound import Outbound
-from oauth_tools.check_compliance import Inspect, Inspection
+from oauth_tools.check_compliance import Inspect, Inspection, Progress
 
 Face = Callable[[], AbstractAsyncContextManager[ASGIApp]]
 
 
-def inspector(face: Face) -> Inspect:
-    """The check the tool runs; `face` opens this server's own HTTP app."""
+def inspector(face: Face, hosts: Collection[str]) -> Inspect:
+    """The check the tool runs; `face` opens this server's own HTTP app.
 
-    async def inspect(asked: Inspection) -> tuple[dict[str, Any], str]:
+    `hosts`: those that may be inside the network although the caller is not the local operator.
+    """
+
+    async def inspect(asked: Inspection, progress: Progress) -> tuple[dict[str, Any], str]:
         if not asked.own:
-            return await _audit(asked, Outbound(local=asked.local))
+            return await _audit(asked, Outbound(local=asked.local, allow=hosts), progress)
         async with face() as app:
             # The server is asked over its own ASGI app: the same answers, and no name to resolve.
             transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 0))
-            return await _audit(asked, Outbound(local=True, transport=transport))
+            return await _audit(asked, Outbound(local=True, transport=transport), progress)
 
     return inspect
 
 
-async def _audit(asked: Inspection, outbound: Outbound) -> tuple[dict[str, Any], str]:
+async def _audit(asked: Inspection, outbound: Outbound, progress: Progress) -> tuple[dict[str, Any], str]:
     report = await audit(
         asked.server_url,
         outbound=outbound,
         spec_version=cast("SpecVersion", asked.spec_version),
         depth=asked.depth,
         access_token=asked.access_token,
+        progress=progress,
     )
     return report.as_dict(), report.text()
