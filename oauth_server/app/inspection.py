@@ -7,8 +7,9 @@ from typing import Any, cast
 import httpx2
 from starlette.types import ASGIApp
 
+from oauth_server.compliance.form_visitor import FormVisitor
 from oauth_server.compliance.model import SpecVersion
-from oauth_server.compliance.runner import audit
+from oauth_server.compliance.runner import LIMITS, audit
 from oauth_server.outbound import Outbound
 from oauth_tools.check_compliance import Inspect, Inspection, Progress
 
@@ -23,11 +24,13 @@ def inspector(face: Face, hosts: Collection[str]) -> Inspect:
 
     async def inspect(asked: Inspection, progress: Progress) -> tuple[dict[str, Any], str]:
         if not asked.own:
-            return await _audit(asked, Outbound(local=asked.local, allow=hosts), progress)
+            outbound = Outbound(local=asked.local, allow=hosts, limits=LIMITS[asked.depth])
+            return await _audit(asked, outbound, progress)
         async with face() as app:
             # The server is asked over its own ASGI app: the same answers, and no name to resolve.
             transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 0))
-            return await _audit(asked, Outbound(local=True, transport=transport), progress)
+            outbound = Outbound(local=True, transport=transport, limits=LIMITS[asked.depth])
+            return await _audit(asked, outbound, progress)
 
     return inspect
 
@@ -39,6 +42,8 @@ async def _audit(asked: Inspection, outbound: Outbound, progress: Progress) -> t
         spec_version=cast("SpecVersion", asked.spec_version),
         depth=asked.depth,
         access_token=asked.access_token,
+        # Nobody signs in for a tool: a flow is walked where the server approves unasked.
+        visitor=FormVisitor(outbound),
         progress=progress,
     )
     return report.as_dict(), report.text()
