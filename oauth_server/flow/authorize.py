@@ -220,6 +220,9 @@ class Authorize:
         return await self._login.sign_in(turn.request, username, password, after=turn.action_after_login, again=again)
 
     async def _change_password(self, turn: Turn, session: Session, form: dict[str, str]) -> Response:
+        if not session.user.must_change_password:
+            # Whoever has a password of their own changes it at the account page, which asks for the present one.
+            return redirect_reply(turn.action, after_post=True)
         new, again = form.get("new_password", ""), form.get("new_password_again", "")
         try:
             user = await self._services.users.change_password(session.user, new, again, session.session_hash)

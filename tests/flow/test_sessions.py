@@ -172,6 +172,21 @@ async def test_owner_of_a_first_start_without_a_password_chooses_one_at_the_firs
         assert (await browser.submit(page, {"username": OWNER, "password": password})).status_code == status
 
 
+@pytest.mark.requirement("attack-22")
+async def test_form_for_a_first_password_takes_none_from_somebody_who_has_one(
+    server: Running, browser: Browser, client: OAuthClient
+) -> None:
+    page = await browser.http.get(client.url(Pkce.new()))
+    await browser.sign_in(page)
+    url = client.url(Pkce.new())
+    csrf = server.services.sessions.csrf(browser.session_id, f"password {url.partition('?')[2]}")
+    fields = {"csrf": csrf, "new_password": NEW, "new_password_again": NEW}
+    reply = await browser.http.post(url, data=fields)
+    assert (reply.status_code, reply.headers["location"]) == (303, url.removeprefix(server.url))
+    page = await browser.http.get(client.url(Pkce.new(), prompt="login"))
+    assert (await browser.submit(page, {"username": OWNER, "password": NEW})).status_code == 400
+
+
 async def client_gets_nothing_yet(server: Running, browser: Browser, client: OAuthClient) -> None:
     """Whoever still has to choose a password cannot consent, by any way round the form."""
     redirected_error(await browser.http.get(client.url(Pkce.new(), prompt="none")), client, "login_required")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastmcp import Client
-from oauth_server.compliance.table import CHECKS
+from oauth_server.compliance.tables import CHECKS
 
 from oauth_server.compliance.model import DEPTHS, STATUSES
 from tests.conftest import MakeServer
