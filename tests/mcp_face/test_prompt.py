@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from fastmcp import Client
-from oauth_server.compliance.tables import CHECKS
 
 from oauth_server.compliance.model import DEPTHS, STATUSES
+from oauth_server.compliance.tables import CHECKS
 from tests.conftest import MakeServer
 from tests.support.mcp_http import ERAS, MODES, Era, ask, challenge_of, mcp_client, result, token_for
 from tests.support.server import Running
