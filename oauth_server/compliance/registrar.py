@@ -61,9 +61,11 @@ class Clients:
             members = exchange.answer.json()
         except ValueError:
             return None
-        if not isinstance(members, dict) or not isinstance(members.get("client_id"), str):
+        if not isinstance(members, dict):
             return None
-        known = {name: value for name, value in members.items() if isinstance(value, str)}
+        known = {name: value for name, value in members.items() if isinstance(value, str) and value.isprintable()}
+        if not known.get("client_id"):
+            return None
         place, token = known.get("registration_client_uri", ""), known.get("registration_access_token", "")
         own = urls.read(place) is not None and urls.origin(place) == urls.origin(exchange.answer.url)
         method = known.get("token_endpoint_auth_method") or metadata.get("token_endpoint_auth_method", "none")

@@ -16,7 +16,7 @@ from oauth_server.compliance import urls
 from oauth_server.compliance.glance import Glance
 from oauth_server.compliance.model import Exchange, Missing
 from oauth_server.compliance.parties import Asked, Changes, Client, Once, Tokens, missing, pairs
-from oauth_server.compliance.registrar import Clients
+from oauth_server.compliance.registrar import NAME, Clients
 from oauth_server.compliance.visitor import Forger, Visit, Visitor
 from oauth_server.outbound import OutboundError
 
@@ -46,6 +46,11 @@ class Walk:
     def visitor(self) -> Visitor:
         """Who signs in; Missing when nobody does."""
         return self._visitor or missing("nobody was named who may sign in and consent, so no flow was walked")
+
+    @property
+    def watching(self) -> bool:
+        """Whether somebody signs in whose pages can be seen."""
+        return self._visitor is not None and self._visitor.watches
 
     async def authorization_url(self, client: Client, verifier: str, state: str, changes: Changes) -> str:
         """Return the URL of a right authorization request of this client, with changes."""
@@ -103,9 +108,8 @@ class Walk:
         Missing when a right request of the client is refused, too, or when somebody would have to sign in first.
         """
         client = client or await self.clients.public()
-        watching = self._visitor is not None and self._visitor.watches
-        visit = self.visitor.visit if watching else Glance(self._survey, client.redirect_uri).visit
-        name = f"sample {client.client_id}" if watching else f"glance {client.client_id}"
+        visit = self.visitor.visit if self.watching else Glance(self._survey, client.redirect_uri).visit
+        name = f"sample {client.client_id}" if self.watching else f"glance {client.client_id}"
         right: Asked = await self.shared(name, lambda: self._ask(visit, client, {}))
         if right.refused:
             missing("a right authorization request is refused, too")
@@ -116,7 +120,11 @@ class Walk:
 
     async def forged(self) -> Asked:
         """Make a right request, and send its consent as another site would; Missing when that cannot be done."""
-        visitor, client = self.visitor, await self.clients.public()
+        visitor = self.visitor
+        try:  # of a client of its own, to which nobody consented before
+            client = await self.clients.registered("forged", client_name=f"{NAME}: another site")
+        except Missing:
+            client = await self.clients.public()
         if not isinstance(visitor, Forger):
             return missing("a person's browser sends no form of another site")
 

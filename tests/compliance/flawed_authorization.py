@@ -49,7 +49,8 @@ class Authorization:
             return PlainTextResponse("oops", int(error))
         if error:
             return self.told(fields, error)
-        return await self.interact(request, fields, client)
+        unasked = self.flaw == "authorize-authenticates"
+        return self.approve(fields, client) if unasked else await self.interact(request, fields, client)
 
     def client(self, named: str, fields: Fields) -> Client | None:
         """Return the client; a flaw takes any URL for one."""
@@ -128,6 +129,8 @@ class Authorization:
 
     def wrong_scope(self, fields: Fields) -> str:
         """Return the error of scope and resource."""
+        if self.flaw == "authorize-refuses":
+            return "unauthorized_client"
         resources = fields.get("resource", [f"{self.base}/mcp"])
         if any(resource not in {self.base, f"{self.base}/mcp"} for resource in resources):
             return "invalid_target"
@@ -146,7 +149,7 @@ class Authorization:
             return HTMLResponse(f"<p>{html.escape(error)}</p>", 400, PAGE)
         answer = {"error": error}
         if self.flaw == "authorize-error-characters":
-            answer["error_description"] = "This response type isn’t supported"
+            answer["error_description"] = 'The response type "token" is not supported'
         return self.back(fields, answer)
 
     def back(self, fields: Fields, answer: dict[str, str], status: int = 302) -> Response:
@@ -174,8 +177,6 @@ class Authorization:
         """Show the page that is due, or take its form."""
         csrf = self.pages.csrf(request)
         form = {name: values[-1] for name, values in parse_qs((await request.body()).decode()).items()}
-        if self.flaw == "authorize-authenticates":
-            return self.approve(fields, client)
         if request.method == "POST" and "password" in form:
             return self.pages.sign_in(request, form)
         if csrf is None:

@@ -83,6 +83,7 @@ OTHERS: dict[str, set[str]] = {
     },
     "cimd-algs-none": {"cimd-jwt-algs", "asm-second-opinion"},
     "cimd-algs-symmetric": {"cimd-jwt-algs"},
+    "authorize-refuses": {"authorize-code"},
     "cimd-redirect": DOCUMENTS - {"cimd-http"},
 }
 # What cannot be judged at each target, though nothing is wrong there.

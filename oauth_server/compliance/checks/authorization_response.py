@@ -13,6 +13,8 @@ from oauth_server.compliance.survey import Survey
 
 STATE: Final = "mcp-oauth-audit a+b/c=d&e%20f?~"
 REDIRECTS: Final = (301, 302, 303, 307, 308)
+# What no person decided. Scope and resource come from the resource server's documents, which may be what is wrong.
+MISJUDGED: Final = {"invalid_request", "server_error", "unauthorized_client", "unsupported_response_type"}
 RESENDING: Final = {307, 308}
 SEE_OTHER: Final = 303
 SPOKEN: Final = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
@@ -37,16 +39,19 @@ async def authenticates(survey: Survey) -> Verdict:
 
 
 @rule(
-    "The code comes in the query of the redirect URI, once",
+    "A right request brings a code, once, in the query of the redirect URI",
     oauth("4.1.2"),
-    fix="Add code to the query of the redirect URI, and nothing to its fragment.",
+    oauth("4.1.2.1"),
+    fix="Serve what the metadata offers, and add code to the query of the redirect URI.",
 )
 async def code(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2: adding parameters to the query component; section 3.1: none more than once."""
     asked = await survey.walk.sample()
+    told = asked.first("error")
+    if told in MISJUDGED:
+        return judge(f"A right request is refused: {told} {asked.first('error_description')}", "", *shown(asked))
     if not asked.sent.get("code"):
         await survey.walk.arrived()
-        raise Missing("the authorization request brought no code")
     count = len(asked.answer.get("code", []))
     problem = f"code is in the query {count} times" if count > 1 else ""
     if not count:
@@ -61,8 +66,9 @@ async def code(survey: Survey) -> Verdict:
 )
 async def state(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2: the exact value received from the client; judged with reserved characters in it."""
-    await survey.walk.arrived()
-    return _returned(await survey.walk.code(changes={"state": STATE}))
+    asked = await survey.walk.arrived()
+    # A person is not asked to sign in once more for it.
+    return _returned(await survey.walk.code(changes={"state": STATE}) if survey.walk.watching else asked)
 
 
 @rule(

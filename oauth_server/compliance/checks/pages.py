@@ -5,13 +5,13 @@ from typing import Final
 from oauth_server.compliance.checks.attempts import is_page, shown
 from oauth_server.compliance.checks.authorization_response import withheld
 from oauth_server.compliance.checks.cookies import session_cookies
-from oauth_server.compliance.checks.redirect_uris import HOME
+from oauth_server.compliance.checks.redirect_uris import HOME, web
 from oauth_server.compliance.checks.registration import ERRORS, opened
+from oauth_server.compliance.checks.registration_reply import registered
 from oauth_server.compliance.forms import PAGE, forms_of
 from oauth_server.compliance.model import Exchange, Missing, Source, Verdict, judge, rule
 from oauth_server.compliance.page import page_of
-from oauth_server.compliance.parties import Asked
-from oauth_server.compliance.registrar import NAME
+from oauth_server.compliance.parties import Asked, Client
 from oauth_server.compliance.sources import oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 
@@ -56,11 +56,15 @@ def _asks(exchange: Exchange) -> bool:
     return any(not form.passwords and any(button.approves for button in form.buttons) for form in forms)
 
 
-def _consent(asked: Asked) -> Exchange:
-    pages = consent_pages(asked)
+async def _consent(survey: Survey) -> tuple[Client, Exchange]:
+    """Return a client, and the page that asked for consent when it made its first request."""
+    if not survey.walk.watching:
+        raise Missing("nobody signs in whose pages can be seen")
+    client = await web(survey)
+    pages = consent_pages(await survey.walk.sample(client))
     if not pages:
         raise Missing("no consent form was seen")
-    return pages[-1]
+    return client, pages[-1]
 
 
 @rule(
@@ -83,7 +87,7 @@ async def login_not_framed(survey: Survey) -> Verdict:
 )
 async def consent_not_framed(survey: Survey) -> Verdict:
     """OAuth 2.1 section 7.10: a click on a framed consent page is no consent."""
-    return framing(_consent(await survey.walk.sample()))
+    return framing((await _consent(survey))[1])
 
 
 @rule(
@@ -121,10 +125,9 @@ async def shows_host(survey: Survey) -> Verdict:
         flag = (await survey.metadata()).members.get("client_id_metadata_document_supported")
         if flag is not True:
             raise Missing("client ID metadata documents are not supported, and only for them it is asked for")
-    client = await survey.walk.clients.registered(
-        "web", client_name=f"{NAME}: web", redirect_uris=[HOME], application_type="web"
-    )
-    exchange = _consent(await survey.walk.sample(client))
+    client, exchange = await _consent(survey)
+    if client.redirect_uri != HOME:
+        raise Missing("no client can be registered whose host is not the one of many")
     return _shows(exchange, HOST, f"The page does not show {HOST}, to which the code goes")
 
 
@@ -137,11 +140,13 @@ async def shows_host(survey: Survey) -> Verdict:
 )
 async def shows_name(survey: Survey) -> Verdict:
     """OAuth 2.1 section 7.3: SHOULD provide the resource owner with information about the client."""
-    client = await survey.walk.clients.registered("public")
-    exchange = _consent(await survey.walk.sample(client))
+    client, exchange = await _consent(survey)
+    name = registered(client)[1].get("client_name")
+    if not isinstance(name, str) or not name:
+        raise Missing("the client was registered without a name")
     if client.client_id in page_of(exchange).text:
         return judge("", "It shows the client_id", exchange)
-    return _shows(exchange, NAME, f"The page shows neither the client_id nor the name {NAME}")
+    return _shows(exchange, " ".join(name.split()), f"The page shows neither the client_id nor the name {name}")
 
 
 def _shows(exchange: Exchange, text: str, problem: str) -> Verdict:

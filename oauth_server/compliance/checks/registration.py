@@ -236,7 +236,7 @@ def _error(exchange: Exchange) -> Verdict:
 @rule(
     "GET on the registration endpoint is refused",
     rfc(7591, "3.1"),
-    rfc(9110, "15.5.6"),
+    rfc(9110, "9.1"),
     fix="Answer every method but POST with 405.",
 )
 async def get(survey: Survey) -> Verdict:

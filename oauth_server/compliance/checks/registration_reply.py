@@ -111,8 +111,8 @@ async def client_id(survey: Survey) -> Verdict:
 async def public_no_secret(survey: Survey) -> Verdict:
     """RFC 7591 section 2: with the method none, the client is public and does not have a client secret."""
     exchange, members = registered(await survey.walk.clients.registered("public"))
-    if members.get("token_endpoint_auth_method") not in {"none", None}:
-        raise Missing("the server registered it as a confidential client, and says so")
+    if members.get("token_endpoint_auth_method") != "none":
+        raise Missing("the server did not register it as a public client")
     problem = "A client_secret was issued" if "client_secret" in members else ""
     return judge(problem, "None was issued", stated(exchange, members, "token_endpoint_auth_method"))
 

@@ -38,7 +38,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("register-fragment",           AS, REGISTER,  "MMMM", "adversarial", registration.fragment_redirect),
     check("register-relative",           AS, REGISTER,  "MMMM", "adversarial", registration.relative_redirect),
     check("register-no-redirect",        AS, REGISTER,  "MMMM", "adversarial", registration.no_redirect),
-    check("register-wrong-type",         AS, REGISTER,  "MMMM", "adversarial", registration.wrong_type),
+    check("register-wrong-type",         AS, REGISTER,  "SSSS", "adversarial", registration.wrong_type),
     check("register-implicit",           AS, REGISTER,  "SSSS", "adversarial", registration.implicit),
     check("register-logo-script",        AS, REGISTER,  "SSSS", "adversarial", registration.script_uris),
     check("register-software-statement", AS, REGISTER,  "MMMM", "adversarial", registration.software_statement),
