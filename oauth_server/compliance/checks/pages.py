@@ -188,7 +188,7 @@ async def escaped(survey: Survey) -> Verdict:
     fix="Bind the consent form to the browser's session by a hidden token, and compare it and Origin on submission.",
 )
 async def consent_csrf(survey: Survey) -> Verdict:
-    """RFC 6749 section 10.12: MUST implement CSRF protection for the authorization endpoint."""
+    """RFC 6749 section 10.12 asks for CSRF protection; OAuth 2.1, which MCP pins, leaves it to the best practices."""
     await survey.walk.arrived()
     asked = await survey.walk.forged()
     if asked.status in range(500, 600):
