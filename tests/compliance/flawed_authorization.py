@@ -149,7 +149,7 @@ class Authorization:
             return HTMLResponse(f"<p>{html.escape(error)}</p>", 400, PAGE)
         answer = {"error": error}
         if self.flaw == "authorize-error-characters":
-            answer["error_description"] = 'The response type "token" is not supported'
+            answer["error_description"] = 'The method "S999" is not supported'
         return self.back(fields, answer)
 
     def back(self, fields: Fields, answer: dict[str, str], status: int = 302) -> Response:

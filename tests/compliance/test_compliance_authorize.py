@@ -157,7 +157,30 @@ async def test_the_host_is_asked_for_where_client_documents_are(version: SpecVer
 async def test_an_error_page_is_a_refusal_and_strands_the_client() -> None:
     report = await run("authorize-error-to-client")
     assert {"authorize-response-type", "authorize-scope-garbage", "pkce-required"} <= ids(report, "pass")
+    assert ids(report, "warn") == {"authorize-error-to-client"}
     assert {"authorize-state-on-error", "iss-error"} <= ids(report, "skip")
+
+
+async def test_an_error_in_the_fragment_is_right_for_a_response_type_that_answers_there() -> None:
+    def fragment(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if request.url.params.get("response_type") != "token":
+            return response
+        location = response.headers["location"].replace("?", "#")
+        return httpx2.Response(303, headers={"Location": location})
+
+    report, _ = await judged(fragment)
+    assert ids(report, "fail", "warn", "error") == set()
+    assert status(report, "authorize-response-type") == "pass"
+
+
+async def test_access_that_is_denied_accuses_nobody() -> None:
+    def denying(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if request.url.path != "/authorize" or "scope" in request.url.params:
+            return response
+        return httpx2.Response(303, headers={"Location": f"{REDIRECT}?error=access_denied"})
+
+    report, _ = await judged(denying)
+    assert status(report, "authorize-scope-omitted") == "skip"
 
 
 async def test_a_breakdown_is_never_a_refusal() -> None:

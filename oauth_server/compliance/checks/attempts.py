@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from oauth_server.compliance.model import Exchange, Shown, Verdict, judge
+from oauth_server.compliance.model import Exchange, Missing, Shown, Verdict, judge
 from oauth_server.compliance.parties import Asked
 
 BROKEN: Final = range(500, 600)
@@ -49,6 +49,8 @@ def refused(asked: Asked, problem: str) -> Verdict:
 def answered(asked: Asked, errors: Collection[str] = ()) -> Verdict:
     """Judge a request of which a part may be ignored, or all refused; `errors`: what the client may be told."""
     told = asked.sent.get("error", [""])[0]
+    if told == "access_denied":
+        raise Missing("access was denied, which is a person's decision, or one about a person")
     found = broke(asked)
     if not found and told and errors and told not in errors:
         found = f"The client is told {told}, not {' or '.join(errors)}"

@@ -9,6 +9,7 @@ from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.glance import PAGE, Glance
 from oauth_server.compliance.model import Missing, Source, Verdict, judge, rule
 from oauth_server.compliance.parties import Asked, Changes
+from oauth_server.compliance.registrar import NAME
 from oauth_server.compliance.sources import mcp, oauth, rfc
 from oauth_server.compliance.survey import FORM, Survey
 
@@ -29,9 +30,21 @@ def core(section: str, anchor: str) -> Source:
     return Source("OpenID Connect Core 1.0", section, f"{CORE}#{anchor}")
 
 
-async def implicit(survey: Survey) -> Asked:
-    """Return what became of a request for a token, the same for all who ask."""
-    asked: Asked = await survey.walk.shared("implicit", lambda: survey.walk.attempt({"response_type": "token"}))
+async def unknown_method(survey: Survey) -> Asked:
+    """Return what became of a request with a challenge method that nobody knows, the same for all who ask.
+
+    It is the refusal that the rules about error responses are judged by: its answer belongs into the query.
+    """
+    changes: Changes = {"code_challenge_method": "S999"}
+    asked: Asked = await survey.walk.shared("unknown method", lambda: survey.walk.attempt(changes))
+    return asked
+
+
+async def told(survey: Survey) -> Asked:
+    """Return a refusal that the client was told; Missing when it was told none."""
+    asked = await unknown_method(survey)
+    if "error" not in asked.answer:
+        raise Missing("the client was told no error")
     return asked
 
 
@@ -44,7 +57,7 @@ async def implicit(survey: Survey) -> Asked:
 )
 async def response_type(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.1: for a response type that is not understood MUST return an error response."""
-    asked = await implicit(survey)
+    asked = await survey.walk.attempt({"response_type": "token"})
     token = "access_token" in asked.sent
     return refused(asked, "An access token was sent to the browser" if token else "A code was issued all the same")
 
@@ -115,7 +128,7 @@ async def scope_omitted(survey: Survey) -> Verdict:
 )
 async def unknown_scope(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2.1: invalid_scope when the scope is unknown; section 1.4.1: it may be ignored."""
-    return answered(await survey.walk.attempt({"scope": UNKNOWN}), ["invalid_scope", "access_denied"])
+    return answered(await survey.walk.attempt({"scope": UNKNOWN}), ["invalid_scope"])
 
 
 @rule(
@@ -126,7 +139,7 @@ async def unknown_scope(survey: Survey) -> Verdict:
 )
 async def malformed_scope(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2.1: invalid_scope when it is malformed; MCP: 400 for a malformed request."""
-    errors = ["invalid_scope", "invalid_request", "access_denied"]
+    errors = ["invalid_scope", "invalid_request"]
     return answered(await survey.walk.attempt({"scope": GARBAGE}), errors)
 
 
@@ -171,18 +184,21 @@ async def prompt_none(survey: Survey) -> Verdict:
     supported = strings((await survey.openid()).members.get("scopes_supported"))
     if "openid" not in supported:
         raise Missing("the scope openid is not supported")
-    client = await survey.walk.clients.public()
     scope = " ".join(dict.fromkeys(["openid", *(await survey.wanted_scope()).split()]))
+    try:
+        client = await survey.walk.clients.registered("openid", client_name=f"{NAME}: OpenID", scope=scope)
+    except Missing:
+        client = await survey.walk.clients.public()
     changes: Changes = {"scope": scope, "prompt": "none"}
     url = await survey.walk.authorization_url(client, "mcp-oauth-audit" * 3, "mcp-oauth-audit", changes)
     visit = await Glance(survey, client.redirect_uri).visit(url)
     asked = Asked(client, "", "mcp-oauth-audit", url, visit, {})
-    told = asked.sent.get("error", [""])[0]
-    if told in SILENT_ERRORS:
-        return judge("", f"The client is told {told}", *shown(asked))
-    if not told and asked.status in range(200, 300) and is_page(visit.trail[-1]):
+    error = asked.sent.get("error", [""])[0]
+    if error in SILENT_ERRORS:
+        return judge("", f"The client is told {error}", *shown(asked))
+    if not error and asked.status in range(200, 300) and is_page(visit.trail[-1]):
         return judge("A page is shown", "", *shown(asked))
-    raise Missing(f"the answer was {told or asked.status}, before prompt was looked at")
+    raise Missing(f"the answer was {error or asked.status}, before prompt was looked at")
 
 
 @rule(

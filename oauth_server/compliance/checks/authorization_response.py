@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from oauth_server.compliance.checks.attempts import broke, shown
-from oauth_server.compliance.checks.authorization_request import implicit
+from oauth_server.compliance.checks.authorization_request import told, unknown_method
 from oauth_server.compliance.glance import Glance
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Asked
@@ -47,9 +47,9 @@ async def authenticates(survey: Survey) -> Verdict:
 async def code(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2: adding parameters to the query component; section 3.1: none more than once."""
     asked = await survey.walk.sample()
-    told = asked.first("error")
-    if told in MISJUDGED:
-        return judge(f"A right request is refused: {told} {asked.first('error_description')}", "", *shown(asked))
+    error = asked.first("error")
+    if error in MISJUDGED:
+        return judge(f"A right request is refused: {error} {asked.first('error_description')}", "", *shown(asked))
     if not asked.sent.get("code"):
         await survey.walk.arrived()
     count = len(asked.answer.get("code", []))
@@ -78,7 +78,7 @@ async def state(survey: Survey) -> Verdict:
 )
 async def state_on_error(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2.1: REQUIRED if it was present in the request."""
-    return _returned(await _told(survey))
+    return _returned(await told(survey))
 
 
 def _returned(asked: Asked) -> Verdict:
@@ -87,22 +87,14 @@ def _returned(asked: Asked) -> Verdict:
     return judge(problem, "It does", *shown(asked))
 
 
-async def _told(survey: Survey) -> Asked:
-    """Return a refusal that the client was told; Missing when it was told none."""
-    asked = await implicit(survey)
-    if "error" not in asked.answer:
-        raise Missing("the client was told no error")
-    return asked
-
-
 @rule(
     "Errors go back to the client, once its redirect URI is verified",
     oauth("4.1.2.1"),
     fix="Send errors other than those of client_id and redirect_uri to the redirect URI: a page strands the client.",
 )
 async def error_to_client(survey: Survey) -> Verdict:
-    """OAuth 2.1 section 4.1.2.1: the server informs the client; judged by a response type of another age."""
-    asked = await implicit(survey)
+    """OAuth 2.1 section 4.1.2.1: the server informs the client; judged by an unknown challenge method."""
+    asked = await unknown_method(survey)
     if not asked.refused:
         raise Missing("the request was not refused")
     problem = broke(asked) or ("" if "error" in asked.answer else f"The error stays on a page: {asked.status}")
@@ -116,7 +108,7 @@ async def error_to_client(survey: Survey) -> Verdict:
 )
 async def error_characters(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2.1: MUST NOT include characters outside the set %x20-21 / %x23-5B / %x5D-7E."""
-    asked = await _told(survey)
+    asked = await told(survey)
     texts = [value for name in ("error", "error_description") for value in asked.answer.get(name, [])]
     odd = [text for text in texts if not SPOKEN.fullmatch(text)]
     return judge(f"It is told {odd[0]!r}" if odd else "", "They are", *shown(asked))

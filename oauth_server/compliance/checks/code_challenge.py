@@ -3,6 +3,7 @@
 from typing import Final
 
 from oauth_server.compliance.checks.attempts import refused
+from oauth_server.compliance.checks.authorization_request import unknown_method
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.checks.registration_reply import with_secret
 from oauth_server.compliance.model import Missing, Verdict, rule
@@ -92,7 +93,7 @@ async def method_missing(survey: Survey) -> Verdict:
 )
 async def method_unknown(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2.1: MUST return invalid_request for a method that is not supported."""
-    return await _refused(survey, {"code_challenge_method": "S999"}, "A code was issued for the method S999")
+    return refused(await unknown_method(survey), "A code was issued for the method S999")
 
 
 @rule(

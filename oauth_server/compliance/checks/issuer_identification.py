@@ -3,7 +3,7 @@
 from typing import Final
 
 from oauth_server.compliance.checks.attempts import shown
-from oauth_server.compliance.checks.authorization_request import implicit
+from oauth_server.compliance.checks.authorization_request import told
 from oauth_server.compliance.checks.protected_resource import member
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Asked
@@ -14,13 +14,6 @@ FLAG: Final = "authorization_response_iss_parameter_supported"
 RESPONSES: Final = mcp("Authorization Response Validation")
 
 
-async def _refusal(survey: Survey) -> Asked:
-    asked = await implicit(survey)
-    if "error" not in asked.answer:
-        raise Missing("the client was told no error")
-    return asked
-
-
 def _carries(asked: Asked) -> Verdict:
     return judge("" if asked.first("iss") else "There is no iss", "There is an iss", *shown(asked))
 
@@ -29,7 +22,7 @@ async def _responses(survey: Survey) -> list[Asked]:
     """Return an authorization response, and an error response where the client was told one."""
     found = [await survey.walk.arrived()]
     try:
-        found.append(await _refusal(survey))
+        found.append(await told(survey))
     except Missing:
         return found
     return found
@@ -62,7 +55,7 @@ async def success(survey: Survey) -> Verdict:
 )
 async def on_error(survey: Survey) -> Verdict:
     """MCP: SHOULD include it, error responses included."""
-    return _carries(await _refusal(survey))
+    return _carries(await told(survey))
 
 
 @rule(
