@@ -6,8 +6,8 @@ Sources: OAuth 2.1 sections 3 and 4, RFC 8707, RFC 7009.
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import anyio
@@ -158,6 +158,14 @@ class Walk:
         """Return the tokens of one right flow, the same for the same name; who ends them takes a name of its own."""
         found: Tokens = await self._flows.setdefault(name, Once()).get(lambda: self.fresh(client))
         return found
+
+    async def once(self, name: str, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Do what several checks look at: once, by whichever comes first; all get the result, or why there is none."""
+        return await self._flows.setdefault(f"once: {name}", Once()).get(make)
+
+    def noted(self, exchange: Exchange, client: Client, asked: Asked | None = None) -> Exchange:
+        """Take note of tokens that came of a request of a check's own: hidden, and taken back at the end."""
+        return self._seen(exchange, client, asked)
 
     async def take_back(self) -> tuple[str, ...]:
         """Revoke the tokens and delete the clients; returns a sentence for each client that stays."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
+from oauth_server.compliance.parties import Changes, pairs
 from oauth_server.compliance.sources import oauth, rfc
 from oauth_server.compliance.survey import Survey
 
@@ -38,10 +39,23 @@ def refused_with(exchange: Exchange, errors: Collection[str], statuses: Collecti
     """Judge a refusal by status and error code; skip it when the server looked at the client first."""
     status, error = exchange.answer.status, error_of(exchange)
     if error == "invalid_client" and error not in errors:
-        raise Missing("the server judges the client first, and this one is unknown to it")
+        raise Missing("the server judges the client first, and none that it knows could be had")
     right = status in statuses and error in errors
     problem = "" if right else f"The answer is {status} with the error {error!r}, not {' or '.join(errors)}"
     return judge(problem, f"It is refused: {status} {error}", exchange)
+
+
+async def _asked(survey: Survey, fields: Changes) -> Exchange:
+    """Send a request of an unknown client; of a registered one where the server judges the client before the rest."""
+    url = await survey.stated("token_endpoint")
+    exchange = await survey.form(url, *pairs({**fields, "client_id": CLIENT}))
+    if error_of(exchange) != "invalid_client":
+        return exchange
+    try:
+        client = await survey.walk.clients.public()
+    except Missing:
+        return exchange
+    return await survey.walk.post(url, client, {**fields, "redirect_uri": client.redirect_uri}, {})
 
 
 async def bogus_code(survey: Survey) -> Exchange:
@@ -69,8 +83,7 @@ async def get_refused(survey: Survey) -> Verdict:
 )
 async def unsupported_grant(survey: Survey) -> Verdict:
     """RFC 6749 section 5.2."""
-    url = await survey.stated("token_endpoint")
-    exchange = await survey.form(url, ("grant_type", "urn:example:mcp-oauth-audit"), ("client_id", CLIENT))
+    exchange = await _asked(survey, {"grant_type": "urn:example:mcp-oauth-audit"})
     return refused_with(exchange, ["unsupported_grant_type"])
 
 
@@ -82,7 +95,7 @@ async def unsupported_grant(survey: Survey) -> Verdict:
 )
 async def missing_grant(survey: Survey) -> Verdict:
     """RFC 6749 section 5.2: a required parameter is missing."""
-    return refused_with(await survey.form(await survey.stated("token_endpoint"), *CODE), ["invalid_request"])
+    return refused_with(await _asked(survey, dict(CODE)), ["invalid_request"])
 
 
 @rule(
@@ -93,7 +106,7 @@ async def missing_grant(survey: Survey) -> Verdict:
 )
 async def duplicate(survey: Survey) -> Verdict:
     """RFC 6749 section 3.2: parameters MUST NOT be included more than once."""
-    exchange = await survey.form(await survey.stated("token_endpoint"), GRANT, GRANT, *CODE)
+    exchange = await _asked(survey, {**dict(CODE), "grant_type": [GRANT[1], GRANT[1]]})
     return refused_with(exchange, ["invalid_request"])
 
 
