@@ -17,7 +17,6 @@ PAGE = {
     "Referrer-Policy": "same-origin",
 }
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-SCOPES = {"mcp:read", "mcp:write", "openid", "offline_access"}
 COOKIE = "__Host-session"
 
 
@@ -64,7 +63,7 @@ class Authorization:
             "response_types": ["code"],
             **metadata,
         }
-        client = Client(secrets.token_urlsafe(8), right)
+        client = Client(f"client-{secrets.token_urlsafe(8)}", right)
         answer: dict[str, Any] = {"client_id": client.client_id, "client_id_issued_at": 1, **right}
         client.management = secrets.token_urlsafe(16)
         answer["registration_client_uri"] = f"{self.base}/register/{client.client_id}"
@@ -127,8 +126,6 @@ class Authorization:
     def wrong_request(self, fields: dict[str, list[str]]) -> str:
         """Return the error of a request, empty when it is right."""
         challenge = fields.get("code_challenge", [""])[0]
-        resources = fields.get("resource", [f"{self.base}/mcp"])
-        scope = fields.get("scope", ["mcp:read"])[0].split()
         if any(len(values) > 1 for name, values in fields.items() if name != "resource"):
             return "invalid_request"
         if "request" in fields or "request_uri" in fields:
@@ -137,9 +134,9 @@ class Authorization:
             return "unsupported_response_type" if "response_type" in fields else "invalid_request"
         if fields.get("code_challenge_method") != ["S256"] or len(challenge) != 43:
             return "invalid_request"
-        if any(resource not in {self.base, f"{self.base}/mcp"} for resource in resources):
+        if self.state.target(fields.get("resource", []), self.flaw) is None:
             return "invalid_target"
-        return "" if set(scope) & SCOPES else "invalid_scope"
+        return "" if self.state.scope(fields, self.flaw) else "invalid_scope"
 
     def back(self, fields: dict[str, list[str]], answer: dict[str, str], status: int = 302) -> Response:
         """Send the browser back to the client."""
@@ -182,7 +179,9 @@ class Authorization:
         session = secrets.token_urlsafe(8)
         self.sessions[session] = secrets.token_urlsafe(8)
         reply = Response(status_code=303, headers={**NO_STORE, "Location": url})
-        reply.set_cookie(COOKIE, session, path="/", secure=True, httponly=True, samesite="lax")
+        reply.set_cookie(
+            COOKIE, session, path="/", secure=self.base.startswith("https:"), httponly=True, samesite="lax"
+        )
         return reply
 
     def approve(self, fields: dict[str, list[str]], client: Client) -> Response:
@@ -192,8 +191,8 @@ class Authorization:
             client,
             fields["redirect_uri"][0],
             fields["code_challenge"][0],
-            [scope for scope in fields.get("scope", ["mcp:read"])[0].split() if scope in SCOPES],
-            fields.get("resource", [f"{self.base}/mcp"])[0],
+            self.state.scope(fields, self.flaw),
+            self.state.target(fields.get("resource", []), self.flaw) or "",
             fields.get("nonce", [""])[0],
         )
         return self.back(fields, {"code": value}, 303)

@@ -18,7 +18,6 @@ PLAIN = "http://mcp.example"
 # Each switch, and the checks it turns besides the one it is named after.
 ALSO: dict[str, set[str]] = {
     "prm-found": {"prm-at-inserted-path", "prm-at-root", "challenge-resolves"},
-    "prm-resource-matches": {"challenge-resolves"},
     "challenge-scheme": {"bearer-invalid-token"},
     "asm-issuer-exact": {"oidc-agrees"},
     "asm-issuer-form": {"asm-second-opinion"},
@@ -28,6 +27,13 @@ ALSO: dict[str, set[str]] = {
     "asm-auth-methods": {"asm-public-clients"},
     "asm-client-identifiers": {"asm-client-metadata-docs"},
     "oidc-issuer": {"oidc-agrees"},
+    # tokens and grants
+    "prm-resource-matches": {"challenge-resolves", "resource-metadata-value"},
+    "prm-resource-form": {"resource-metadata-value"},
+    "token-code-replay": {"token-code-parallel"},
+    "assertion-wrong-audience": {"assertion-audience-list"},
+    "resource-authorize-foreign": {"resource-invalid-target"},
+    "refresh-old-ends": {"refresh-parallel"},
 }
 # Switches that are not named after a check.
 OTHERS: dict[str, set[str]] = {
@@ -48,6 +54,12 @@ OTHERS: dict[str, set[str]] = {
     "jwks-no-kid": {"jwks-kid-unique"},
     "jwks-no-use": {"jwks-parameters"},
     "token-basic-status": {"token-basic-challenge"},
+    # tokens and grants
+    "client-order": set(),
+    "client-credentials-invalid": {"token-client-credentials"},
+    "redirect-not-compared": {"token-wrong-redirect", "token-omitted-redirect"},
+    "redirect-ignored": set(),
+    "resource-ignored": {"resource-invalid-target", "resource-token-foreign"},
 }
 # What cannot be judged at each target, though nothing is wrong there.
 SKIPPED = {HTTPS: {"transport-host"}, LOOPBACK: {"transport-hsts"}}

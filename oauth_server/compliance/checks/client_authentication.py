@@ -5,8 +5,8 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from oauth_server.compliance.checks.attempts import Attempt, judge_attempt, known, outcome, send
-from oauth_server.compliance.checks.flows import confidential_client, succeeded
+from oauth_server.compliance.checks.attempts import UNAUTHENTICATED, Attempt, judge_attempt, known, outcome, send
+from oauth_server.compliance.checks.flows import confidential_client, judge_refusal, succeeded
 from oauth_server.compliance.checks.token_endpoint import BAD_REQUEST, CODE, GRANT, UNAUTHORIZED, error_of
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Client
@@ -42,8 +42,17 @@ async def wrong_secret(survey: Survey) -> Verdict:
 )
 async def no_secret(survey: Survey) -> Verdict:
     """OAuth 2.1 section 3.2.2: MUST require client authentication for confidential clients."""
-    client = await confidential_client(survey)
-    return await judge_attempt(survey, client, Attempt(replace(client, method="none", secret="")))
+    return judge_refusal(await _without_secret(survey, await confidential_client(survey)), UNAUTHENTICATED)
+
+
+async def _without_secret(survey: Survey, client: Client) -> Exchange:
+    """Return the answer to the client's id alone."""
+
+    async def make() -> Exchange:
+        return await outcome(survey, client, Attempt(replace(client, method="none", secret="")))
+
+    exchange: Exchange = await survey.walk.once("no secret", make)
+    return exchange
 
 
 @rule(
@@ -71,6 +80,8 @@ async def two_methods(survey: Survey) -> Verdict:
 async def secret_in_query(survey: Survey) -> Verdict:
     """OAuth 2.1 section 2.4.1: the parameters MUST NOT be included in the request URI."""
     client = await confidential_client(survey)
+    if succeeded(await _without_secret(survey, client)):
+        raise Missing("the client needs no secret at all")
     survey.hide(client.secret)
     query = (("client_id", client.client_id), ("client_secret", client.secret))
     return await judge_attempt(survey, client, Attempt(replace(client, method="none"), query=query))
