@@ -114,20 +114,21 @@ class Grants:
 
     def rotated(self, grant: Grant, token: str) -> str:
         """Replace a refresh token; its predecessor gets the same successor, as long as that is unused."""
+        lenient = self.flaw == "refresh-old-ends" or (self.flaw == "refresh-overlap" and not self.state.waited)
         if self.flaw == "refresh-rotates" or token.count(".") == 2:
             return grant.live
-        if token in grant.twins:
+        if token in grant.twins and not self.state.waited:
             return token
         if token == grant.previous and self.flaw == "refresh-parallel":
             twin = secrets.token_urlsafe(16)
             grant.twins.add(twin)
             return twin
-        if token == grant.previous and self.flaw not in {"refresh-grace", "refresh-old-ends"}:
+        if token == grant.previous and self.flaw != "refresh-grace" and not lenient:
             return grant.live
-        if token != grant.live and self.flaw != "refresh-old-ends":
+        if token != grant.live and not lenient:
             grant.revoked = self.flaw != "refresh-reuse-revokes"
             raise RefusedError("invalid_grant")
-        if self.flaw == "refresh-old-ends":
+        if lenient:
             grant.twins.add(grant.live)
         grant.old.add(token)
         grant.previous, grant.live = token, secrets.token_urlsafe(16)

@@ -70,6 +70,7 @@ class State:
         self.grants: dict[str, Grant] = {}
         self.assertions: set[str] = set()
         self.deleted = 0
+        self.waited = False  # for the flaw refresh-overlap: whether somebody waited
 
     def access_token(self, grant: Grant, scope: list[str], **claims: Any) -> str:
         """Sign an access token (RFC 9068); `claims` replace, None leaves out."""

@@ -212,9 +212,10 @@ async def test_an_issuer_with_a_path_is_looked_for_in_the_order_of_the_specifica
 
 async def test_what_was_registered_by_a_careless_server_is_deleted() -> None:
     server = FlawedServer("register-javascript")
-    report = await audit(f"{HTTPS}/mcp", outbound=Outbound(transport=server.transport()), depth="adversarial")
+    outbound = Outbound(transport=server.transport(), limits=LIMITS["adversarial"])
+    report = await audit(f"{HTTPS}/mcp", outbound=outbound, depth="adversarial")
     (result,) = (result for result in report.checks if result.check.id == "register-javascript")
-    assert (result.status, server.deleted) == ("fail", 1)
+    assert (result.status, server.state.clients) == ("fail", {})
     assert "deleting it was answered 204" in result.summary
     assert "hunter2" not in str(report.as_dict())
     assert "r" * 20 not in str(report.as_dict())

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from oauth_server.compliance.checks.attempts import Attempt, judge_attempt, send
-from oauth_server.compliance.checks.flows import members
+from oauth_server.compliance.checks.flows import members, right_flow
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.checks.signer import Signer
-from oauth_server.compliance.checks.token_endpoint import error_of
+from oauth_server.compliance.checks.token_endpoint import error_of, patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Client
 from oauth_server.compliance.sources import RFC7523BIS, rfc
@@ -64,6 +64,7 @@ async def _proven(survey: Survey) -> _Proven:
     walk = survey.walk
 
     async def make() -> _Proven:
+        await right_flow(survey)
         client, signer = await _registered(survey)
         exchanges: list[Exchange] = []
 
@@ -73,7 +74,7 @@ async def _proven(survey: Survey) -> _Proven:
         # The issuer is what newer standards ask for, the token endpoint what RFC 7523 section 3 allows.
         for audience in (await survey.issuer(), await survey.stated("token_endpoint")):
             right = asserting(audience)
-            exchanges.append(await walk.redeem(await walk.code(right)))
+            exchanges.append(patient(await walk.redeem(await walk.code(right))))
             if walk.read(exchanges[-1], right):
                 return _Proven(right, signer, audience, tuple(exchanges))
         return _Proven(client, signer, "", tuple(exchanges))

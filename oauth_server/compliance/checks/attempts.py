@@ -63,7 +63,8 @@ async def outcome(survey: Survey, right: Client, attempt: Attempt) -> Exchange:
     exchange = await send(survey, attempt)
     if error_of(exchange) != "invalid_grant":
         return exchange
-    # The code may have been judged before the client; what a real one brings says which.
+    # The code may have been judged first; what a real one brings tells, where a right request brings tokens.
+    await survey.walk.tokens(f"known: {right.method} {right.client_id}", right)
     return await send(survey, attempt, await survey.walk.code(right))
 
 

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 from oauth_server.compliance import messages
 from oauth_server.compliance.checks.bearer import decode
-from oauth_server.compliance.checks.token_endpoint import error_of
+from oauth_server.compliance.checks.token_endpoint import TOO_MANY, error_of, patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge
 from oauth_server.compliance.parties import Client, Tokens
 from oauth_server.compliance.survey import UNAUTHORIZED, Survey
 
 FORBIDDEN: Final = 403
-TOO_MANY: Final = 429
 LONGEST_TOKEN: Final = 65536
 _SUCCESS: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
@@ -29,9 +28,7 @@ def not_refused(exchange: Exchange, errors: Collection[str] = ()) -> str:
 
     The status may be any 4xx, since one that is not the prescribed one has checks of its own.
     """
-    status, error = exchange.answer.status, error_of(exchange)
-    if status == TOO_MANY:
-        raise Missing("the server asks for patience")
+    status, error = patient(exchange).answer.status, error_of(exchange)
     if status in _REDIRECTS:
         raise Missing(f"the request is redirected ({status}), which tells nothing")
     if status not in _REFUSALS:

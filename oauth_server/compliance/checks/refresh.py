@@ -100,8 +100,8 @@ async def works(survey: Survey) -> Verdict:
 )
 async def rotates(survey: Survey) -> Verdict:
     """MCP: for public clients, refresh tokens MUST be rotated as OAuth 2.1 section 4.3.1 says."""
-    await public_client(survey)
     found = await refresh_works(survey)
+    await public_client(survey)
     problem = "" if found.rotated else "The answer has no other refresh token"
     return judge(problem, "Another refresh token is issued", found.exchange)
 

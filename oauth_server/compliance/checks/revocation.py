@@ -14,7 +14,7 @@ from oauth_server.compliance.checks.flows import (
     succeeded,
 )
 from oauth_server.compliance.checks.refresh import refresh_works
-from oauth_server.compliance.checks.token_endpoint import error_of
+from oauth_server.compliance.checks.token_endpoint import error_of, patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Client, Tokens
 from oauth_server.compliance.sources import rfc
@@ -29,7 +29,7 @@ NOT_AUTHENTICATED: Final = ("invalid_client", "unauthorized_client")
 async def revoke(survey: Survey, client: Client, token: str, hint: str) -> Exchange:
     """Revoke a token as this client."""
     url = await survey.stated("revocation_endpoint")
-    return await survey.walk.post(url, client, {"token": token, "token_type_hint": hint}, {})
+    return patient(await survey.walk.post(url, client, {"token": token, "token_type_hint": hint}, {}))
 
 
 async def _revoker(survey: Survey) -> tuple[Client, Exchange]:
@@ -137,7 +137,7 @@ async def refresh_token(survey: Survey) -> Verdict:
 )
 async def ends_grant(survey: Survey) -> Verdict:
     """RFC 7009 section 2.1: SHOULD invalidate the access tokens of the grant, where these can be revoked at all."""
-    if not (await _access_token(survey)).met:
+    if not (await access_token_revoked(survey)).met:
         raise Missing("access tokens cannot be revoked here")
     found = await _revoked(survey)
     if found.call is None:
@@ -148,7 +148,7 @@ async def ends_grant(survey: Survey) -> Verdict:
     return judge(problem, "The access token is refused, too", found.revoked, found.call)
 
 
-async def _access_token(survey: Survey) -> Verdict:
+async def access_token_revoked(survey: Survey) -> Verdict:
     """Revoke the access token of a flow of its own."""
 
     async def make() -> Verdict:
@@ -175,7 +175,7 @@ async def _access_token(survey: Survey) -> Verdict:
 )
 async def access_token(survey: Survey) -> Verdict:
     """RFC 7009 section 2: implementations SHOULD support the revocation of access tokens."""
-    return await _access_token(survey)
+    return await access_token_revoked(survey)
 
 
 @rule(
@@ -194,14 +194,20 @@ async def other_client(survey: Survey) -> Verdict:
 
 
 async def _judge_survival(survey: Survey, exchange: Exchange, tokens: Tokens) -> Verdict:
-    """Judge a revocation that must do nothing: the tokens are as good as before."""
+    """Judge a revocation that must do nothing: the tokens are as good as before, and end by their own client's."""
     if exchange.answer.status >= 500:  # noqa: PLR2004 - any failure of the server
         return judge_refusal(exchange)
     if tokens.text("refresh_token"):
         await refresh_works(survey)  # else its refusal would be due to something else
     later = await _alive(survey, tokens)
-    problem = "" if succeeded(later) else "The tokens are no longer good"
-    return judge(problem, "The tokens are as good as before", exchange, later)
+    if not succeeded(later):
+        return judge("The tokens are no longer good", "", exchange, later)
+    newest = survey.walk.read(later, tokens.client, tokens.asked) or tokens
+    held = newest if newest.text("refresh_token") else tokens
+    await revoke(survey, tokens.client, held.text("refresh_token") or held.access_token, "refresh_token")
+    if succeeded(await _alive(survey, held)):
+        raise Missing("not even the client that the tokens were issued to can revoke them")
+    return judge("", "The tokens are as good as before", exchange, later)
 
 
 @rule(

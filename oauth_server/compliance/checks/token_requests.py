@@ -4,7 +4,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from oauth_server.compliance import urls
-from oauth_server.compliance.checks.flows import TOO_MANY, judge_refusal, members, public_client, right_flow
+from oauth_server.compliance.checks.attempts import known
+from oauth_server.compliance.checks.flows import judge_refusal, members, public_client, right_flow
 from oauth_server.compliance.checks.token_endpoint import (
     BAD_REQUEST,
     CLIENT,
@@ -14,6 +15,8 @@ from oauth_server.compliance.checks.token_endpoint import (
     UNSUPPORTED_TYPE,
     bogus_code,
     error_of,
+    patient,
+    unknown_grant,
 )
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.sources import FETCH, oauth, rfc
@@ -26,13 +29,13 @@ SERVER_ERROR: Final = 500
 QUOTED: Final = 'urn:example:"mcp-oauth-audit"\r\n'
 TEXTS: Final = ("error", "error_description", "error_uri")
 REFUSED_ORIGIN: Final = (400, 403)
-NOT_TRIED: Final = ("unsupported_grant_type", "unauthorized_client", "invalid_client", "invalid_request")
+NOT_TRIED: Final = ("unsupported_grant_type", "unauthorized_client", "invalid_client")
 
 
 async def _unread(survey: Survey, media_type: str, content: str) -> Verdict:
     """Judge a body of another type, which must not upset the server."""
     fields = {"Content-Type": media_type, "Accept": "application/json"}
-    exchange = await survey.fetch("POST", await survey.stated("token_endpoint"), fields, content.encode())
+    exchange = patient(await survey.fetch("POST", await survey.stated("token_endpoint"), fields, content.encode()))
     right = exchange.answer.status in {BAD_REQUEST, UNAUTHORIZED, UNSUPPORTED_TYPE} and error_of(exchange)
     problem = "" if right else f"The answer is {exchange.answer.status} with the error {error_of(exchange)!r}"
     return judge(problem, "It is refused with an error object", exchange)
@@ -74,16 +77,14 @@ async def large_body(survey: Survey) -> Verdict:
     content = urlencode((GRANT, *CODE, ("padding", "x" * LARGE)))
     problem, exchange = "", before
     try:
-        exchange = await survey.send("POST", url, FORM, content.encode())
+        exchange = patient(await survey.send("POST", url, FORM, content.encode()))
     except OutboundError:
         pass  # the connection was closed before all was sent, which is a refusal too
     else:
         status = exchange.answer.status
         problem = "" if status in range(BAD_REQUEST, SERVER_ERROR) else f"The answer is {status}"
     after = await survey.send_form(url, (GRANT, *CODE))
-    if after.answer.status == TOO_MANY:
-        raise Missing("the server asks for patience")
-    if after.answer.status != before.answer.status:
+    if patient(after).answer.status != before.answer.status:
         problem = f"A right request is answered {after.answer.status} afterwards, {before.answer.status} before"
     return judge(problem, "It is refused, and the server goes on", exchange, after)
 
@@ -148,7 +149,7 @@ async def grant_status(survey: Survey) -> Verdict:
     client = await survey.walk.clients.public()
     fields = {name: value for name, value in (GRANT, *CODE) if name != "client_id"}
     fields["redirect_uri"] = client.redirect_uri
-    exchange = await survey.walk.post(await survey.stated("token_endpoint"), client, fields, {})
+    exchange = patient(await survey.walk.post(await survey.stated("token_endpoint"), client, fields, {}))
     error, status = error_of(exchange), exchange.answer.status
     if error == "invalid_client":
         raise Missing("the client is not known, so its code was not looked at")
@@ -168,7 +169,9 @@ async def client_credentials(survey: Survey) -> Verdict:
     url = await survey.stated("token_endpoint")
     exchange = await survey.walk.post(url, client, {"grant_type": "client_credentials"}, {})
     survey.walk.noted(exchange, client)
-    return judge_refusal(exchange, NOT_TRIED[:3])
+    if error_of(exchange) == "invalid_client":
+        await known(survey, client)  # else it is refused for something else
+    return judge_refusal(exchange, NOT_TRIED)
 
 
 @rule(
@@ -183,6 +186,10 @@ async def password_grant(survey: Survey) -> Verdict:
     fields = {"grant_type": "password", "username": CLIENT, "password": CLIENT}
     exchange = await survey.walk.post(await survey.stated("token_endpoint"), client, fields, {})
     survey.walk.noted(exchange, client)
+    if error_of(exchange) == "invalid_client":
+        await known(survey, client)  # else it is refused for something else
+    if error_of(exchange) == "invalid_request" and error_of(await unknown_grant(survey)) == "invalid_request":
+        return judge("", "It is answered like a grant that nobody knows", exchange)
     return judge_refusal(exchange, NOT_TRIED)
 
 

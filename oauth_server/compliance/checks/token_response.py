@@ -28,8 +28,12 @@ async def redeemed(survey: Survey) -> tuple[Asked, Exchange]:
     return found
 
 
-async def _answer(survey: Survey) -> Exchange:
-    return (await redeemed(survey))[1]
+async def _tokens(survey: Survey) -> Exchange:
+    """Return the answer to a right token request; Missing when there are no tokens in it."""
+    asked, exchange = await redeemed(survey)
+    if survey.walk.read(exchange, asked.client) is None:
+        raise Missing("the answer is no token response")
+    return exchange
 
 
 def requested(asked: Asked | None) -> set[str]:
@@ -50,7 +54,7 @@ def stated_scope(tokens: Tokens) -> Shown:
 )
 async def response(survey: Survey) -> Verdict:
     """OAuth 2.1 section 3.2.3: access_token and token_type are REQUIRED; MCP clients use the type Bearer."""
-    exchange = await _answer(survey)
+    _, exchange = await redeemed(survey)
     found = members(exchange)
     media_type = (exchange.answer.header("Content-Type") or "").partition(";")[0].strip().lower()
     token, kind = found.get("access_token"), found.get("token_type")
@@ -77,7 +81,7 @@ async def response(survey: Survey) -> Verdict:
 )
 async def expires_in(survey: Survey) -> Verdict:
     """OAuth 2.1 section 3.2.3: expires_in is RECOMMENDED, and a JSON number; a client refreshes by it."""
-    exchange = await _answer(survey)
+    exchange = await _tokens(survey)
     value = members(exchange).get("expires_in")
     right = isinstance(value, int) and not isinstance(value, bool) and value > 0
     problem = "" if right else f"expires_in is {value!r}, not a positive number of seconds"
@@ -112,7 +116,7 @@ async def lifetime(survey: Survey) -> Verdict:
 )
 async def no_store(survey: Survey) -> Verdict:
     """OAuth 2.1 section 3.2.3: MUST include Cache-Control: no-store in any response containing tokens."""
-    exchange = await _answer(survey)
+    exchange = await _tokens(survey)
     control = ", ".join(exchange.answer.headers_of("Cache-Control"))
     problem = "" if "no-store" in control.lower() else "Cache-Control does not say no-store"
     return judge(problem, "It says no-store", (exchange, f"Cache-Control: {control or '(absent)'}"))
