@@ -123,7 +123,9 @@ class Grants:
             twin = secrets.token_urlsafe(16)
             grant.twins.add(twin)
             return twin
-        if token == grant.previous and self.flaw != "refresh-grace" and not lenient:
+        if token == grant.previous and self.flaw == "refresh-grace":
+            raise RefusedError("invalid_grant")
+        if token == grant.previous and self.flaw != "refresh-race" and not lenient:
             return grant.live
         if token != grant.live and not lenient:
             grant.revoked = self.flaw != "refresh-reuse-revokes"

@@ -34,6 +34,7 @@ ALSO: dict[str, set[str]] = {
     "assertion-wrong-audience": {"assertion-audience-list"},
     "resource-authorize-foreign": {"resource-invalid-target"},
     "refresh-old-ends": {"refresh-parallel"},
+    "refresh-race": {"refresh-grace"},
 }
 # Switches that are not named after a check.
 OTHERS: dict[str, set[str]] = {

@@ -57,6 +57,20 @@ async def known(survey: Survey, client: Client) -> Exchange:
     return exchange
 
 
+async def confidential_client(survey: Survey) -> Client:
+    """Return a client with a secret, by whichever method it can authenticate; Missing when there is none to have."""
+    reasons: list[str] = []
+    for method in ("client_secret_basic", "client_secret_post"):
+        try:
+            client = await survey.walk.clients.confidential(method)
+            await known(survey, client)
+        except Missing as missing:
+            reasons.append(str(missing))
+        else:
+            return client
+    raise Missing(reasons[0])
+
+
 async def outcome(survey: Survey, right: Client, attempt: Attempt) -> Exchange:
     """Return the answer that tells whether an attempt is authenticated; `right`: the client as it authenticates."""
     await known(survey, right)

@@ -5,8 +5,16 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from oauth_server.compliance.checks.attempts import UNAUTHENTICATED, Attempt, judge_attempt, known, outcome, send
-from oauth_server.compliance.checks.flows import confidential_client, judge_refusal, succeeded
+from oauth_server.compliance.checks.attempts import (
+    UNAUTHENTICATED,
+    Attempt,
+    confidential_client,
+    judge_attempt,
+    known,
+    outcome,
+    send,
+)
+from oauth_server.compliance.checks.flows import judge_refusal, succeeded
 from oauth_server.compliance.checks.token_endpoint import BAD_REQUEST, CODE, GRANT, UNAUTHORIZED, error_of, patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Client
@@ -117,9 +125,7 @@ async def basic_alone(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.3: client_id is REQUIRED if the client is not authenticating otherwise."""
     walk = survey.walk
     walk.visitor  # noqa: B018 - Missing without one, before a client is registered
-    client = await confidential_client(survey)
-    if client.method != "client_secret_basic":
-        raise Missing("no client is registered for client_secret_basic")
+    client = await survey.walk.clients.confidential("client_secret_basic")
     exchange = patient(await walk.redeem(await walk.code(client)))
     if walk.read(exchange, client) is None:
         named = await walk.redeem(await walk.code(client), {"client_id": client.client_id})
@@ -157,12 +163,10 @@ async def malformed_basic(survey: Survey) -> Verdict:
 )
 async def form_encoded(survey: Survey) -> Verdict:
     """RFC 6749 section 2.3.1 and appendix B: the encoding of HTML 4.01, which escapes all but letters and digits."""
-    client = await confidential_client(survey)
-    if client.method != "client_secret_basic":
-        raise Missing("no client is registered for client_secret_basic")
+    client = await survey.walk.clients.confidential("client_secret_basic")
     user, password = (_escaped(value) for value in (client.client_id, client.secret))
     if (user, password) == (client.client_id, client.secret):
-        raise Missing("neither the client's id nor its secret has a character to encode")
+        user = f"%{ord(user[:1] or 'x'):02X}{user[1:]}"  # nothing has to be encoded, and everything may be
     await _authenticates_first(survey, client)
     exchange = await send(survey, Attempt(replace(client, method="none"), {"client_id": None}, _basic(user, password)))
     problem = "" if error_of(exchange) == "invalid_grant" else f"The answer is {exchange.answer.status}"

@@ -109,11 +109,3 @@ async def public_client(survey: Survey) -> Client:
     if client.method != "none":
         raise Missing("the client that was given is a confidential one")
     return client
-
-
-async def confidential_client(survey: Survey) -> Client:
-    """Return a client with a secret, by whichever method the server offers; Missing when there is none to have."""
-    try:
-        return await survey.walk.clients.confidential("client_secret_basic")
-    except Missing:
-        return await survey.walk.clients.confidential("client_secret_post")

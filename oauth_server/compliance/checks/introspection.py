@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from oauth_server.compliance import urls
-from oauth_server.compliance.checks.flows import confidential_client, judge_refusal, members, right_flow, succeeded
+from oauth_server.compliance.checks.attempts import confidential_client
+from oauth_server.compliance.checks.flows import judge_refusal, members, right_flow, succeeded
 from oauth_server.compliance.checks.revocation import GARBAGE, OK, SETTLING, access_token_revoked, revoke
 from oauth_server.compliance.checks.token_endpoint import patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule

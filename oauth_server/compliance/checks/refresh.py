@@ -6,6 +6,7 @@ from typing import Final
 import anyio
 
 from oauth_server.compliance.checks.flows import judge_refusal, not_refused, public_client, right_flow, succeeded
+from oauth_server.compliance.checks.token_endpoint import patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Tokens
 from oauth_server.compliance.sources import mcp, oauth, rfc, security
@@ -166,26 +167,56 @@ async def reuse_revokes(survey: Survey) -> Verdict:
     return judge(problem, "The newest refresh token was revoked", reused.exchange, exchange)
 
 
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """What a refresh brought whose answer got lost, and the answer to its repetition."""
+
+    lost: Tokens
+    again: Exchange
+
+
+async def _repeated(survey: Survey) -> _Repeated:
+    walk = survey.walk
+
+    async def make() -> _Repeated:
+        await refresh_works(survey)
+        tokens = await with_refresh(survey, "lost answer")
+        lost = walk.read(await walk.refresh(tokens), tokens.client, tokens.asked)
+        if lost is None:
+            raise Missing("a right refresh is refused")
+        return _Repeated(lost, patient(await walk.refresh(tokens)))
+
+    found: _Repeated = await walk.once("lost answer", make)
+    return found
+
+
 @rule(
-    "A client that lost the answer to a refresh is not signed out",
-    rfc(9700, "4.14.2"),
+    "A refresh whose answer was lost can be repeated",
     mcp("Refresh Tokens"),
+    rfc(9700, "4.14.2"),
     fix="Answer a replaced token with the same successor for some seconds, as long as that one is unused.",
 )
 async def grace(survey: Survey) -> Verdict:
-    """Networks lose answers, and processes share tokens; no standard says what then: advice."""
-    await refresh_works(survey)
-    tokens = await with_refresh(survey, "lost answer")
-    lost = survey.walk.read(await survey.walk.refresh(tokens), tokens.client, tokens.asked)
-    if lost is None:
-        raise Missing("a right refresh is refused")
-    again = await survey.walk.refresh(tokens)
-    if succeeded(again) or not lost.text("refresh_token"):
-        problem = "" if succeeded(again) else f"The second refresh is answered {again.answer.status}"
-        return judge(problem, "The second refresh is answered", again)
-    later = await survey.walk.refresh(lost)
+    """Networks lose answers, and the client has but the old token then; no standard asks for it: advice."""
+    again = (await _repeated(survey)).again
+    problem = "" if succeeded(again) else f"The repetition is answered {again.answer.status}, at once"
+    return judge(problem, "The repetition is answered", again)
+
+
+@rule(
+    "A repeated refresh ends nobody's session",
+    mcp("Refresh Tokens"),
+    rfc(9700, "4.14.2"),
+    fix="Take a replaced token for stolen only when its successor has been used, or after some seconds.",
+)
+async def race(survey: Survey) -> Verdict:
+    """Processes share tokens and refresh at once; what replaced the token is to survive that: advice."""
+    repeated = await _repeated(survey)
+    if not repeated.lost.text("refresh_token"):
+        raise Missing("refresh tokens are not rotated")
+    later = await survey.walk.refresh(repeated.lost)
     problem = "" if succeeded(later) else "The repeated refresh ended the whole grant"
-    return judge(problem, "The successor survives the repetition", again, later)
+    return judge(problem, "The successor survives the repetition", repeated.again, later)
 
 
 @rule(

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
+from oauth_server.compliance.checks.attempts import confidential_client
 from oauth_server.compliance.checks.flows import (
     audiences,
-    confidential_client,
     judge_refusal,
     not_refused,
     right_flow,

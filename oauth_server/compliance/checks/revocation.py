@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.checks.attempts import confidential_client
 from oauth_server.compliance.checks.flows import (
-    confidential_client,
     endpoint_with,
     judge_refusal,
     not_refused,

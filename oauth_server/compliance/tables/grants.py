@@ -43,6 +43,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("refresh-old-ends",            AS, REFRESH,    "SMMM", "adversarial", refresh.old_ends),
     check("refresh-reuse-revokes",       AS, REFRESH,    "SMMM", "adversarial", refresh.reuse_revokes),
     check("refresh-grace",               AS, REFRESH,    "aaaa", "active",  refresh.grace),
+    check("refresh-race",                AS, REFRESH,    "aaaa", "active",  refresh.race),
     check("refresh-parallel",            AS, REFRESH,    "SSSS", "adversarial", refresh.parallel),
     check("refresh-narrowing",           AS, REFRESH,    "aaaa", "active",  refresh_limits.narrowing),
     check("refresh-scope-kept",          AS, REFRESH,    "MMMM", "active",  refresh_limits.scope_kept),
