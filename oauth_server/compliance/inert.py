@@ -26,7 +26,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in filter(None, secrets):
         if len(secret) < LONG_SECRET:
             text = text.replace(secret, REDACTED)
-        else:
+        elif secret[:LONG_SECRET] in text:
             text = re.sub(re.escape(secret[:LONG_SECRET]) + r"[\w.~+/=-]*", REDACTED, text)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl, quote_plus, urljoin, urlsplit
 
 import anyio
@@ -14,11 +14,15 @@ from oauth_server.outbound import OutboundError
 
 Changes = Mapping[str, str | list[str] | None]
 """Parameters to set, to repeat (a list) or to leave out (None)."""
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client of the run; `secret` is empty for a public one, `manage` its configuration endpoint and token."""
+    """A client of the run; `secret` is empty for a public one, `manage` its configuration endpoint and token.
+
+    `assertion`: makes the JWT by which a `private_key_jwt` client authenticates, another one for each request.
+    """
 
     client_id: str
     redirect_uri: str
@@ -26,6 +30,7 @@ class Client:
     method: str = "none"
     manage: tuple[str, str] | None = None
     exchange: Exchange | None = None
+    assertion: Callable[[], str] | None = None
 
     def authenticated(self, fields: dict[str, str | list[str] | None]) -> dict[str, str]:
         """Add the client to the fields of a form; returns the headers of its request."""
@@ -35,6 +40,9 @@ class Client:
         fields["client_id"] = self.client_id
         if self.method == "client_secret_post":
             fields["client_secret"] = self.secret
+        if self.assertion is not None:
+            fields["client_assertion_type"] = ASSERTION_TYPE
+            fields["client_assertion"] = self.assertion()
         return {}
 
 
@@ -52,6 +60,10 @@ class Asked:
     def first(self, name: str) -> str:
         """Return the first value of a parameter that came back, empty when it did not."""
         return next(iter(self.answer.get(name, [])), "")
+
+    def requested(self, name: str) -> str:
+        """Return a parameter of the request, empty when it was not sent."""
+        return dict(parse_qsl(urlsplit(self.url).query)).get(name, "")
 
     @property
     def shown(self) -> tuple[Exchange, ...]:

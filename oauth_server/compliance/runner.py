@@ -31,8 +31,8 @@ SECONDS: Final = 120.0
 BODY: Final = 256 * 1024  # bytes of an answer that are read
 LIMITS: Final[Mapping[Depth, Limits]] = {
     "passive": Limits(body=BODY, requests=60),
-    "active": Limits(body=BODY, requests=250),
-    "adversarial": Limits(body=BODY, requests=600),
+    "active": Limits(body=BODY, requests=500),
+    "adversarial": Limits(body=BODY, requests=1000),
 }
 """What the client of a run may take, by its depth."""
 SUMMARY: Final = 400

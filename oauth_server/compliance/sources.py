@@ -43,3 +43,6 @@ def security(section: str) -> Source:
 REGISTRATION: Final = mcp("Client ID Metadata Documents", "authorization/client-registration")
 TRANSPORT: Final = mcp("Security & Endpoint", "transports/streamable-http")
 FETCH: Final = Source("Fetch standard", "CORS protocol", "https://fetch.spec.whatwg.org/#http-cors-protocol")
+RFC7523BIS: Final = Source(
+    "draft-ietf-oauth-rfc7523bis", "4", "https://datatracker.ietf.org/doc/html/draft-ietf-oauth-rfc7523bis"
+)

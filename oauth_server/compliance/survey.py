@@ -49,6 +49,7 @@ class Survey:
         self.walk = Walk(self, visitor, given)
         self._outbound = outbound
         self._asked: dict[Key, Once] = {}
+        self._documents: dict[str, Document] = {}  # read once; each was fetched once
         self._endpoint = Once()
         self._received = 0
         self._gate = anyio.CapacityLimiter(AT_ONCE)
@@ -98,9 +99,12 @@ class Survey:
     async def document(self, url: str) -> Document:
         """Get a JSON object; whatever goes wrong stands in its `problem`."""
         try:
-            return document_of(url, await self.fetch("GET", url, {"Accept": "application/json"}))
+            exchange = await self.fetch("GET", url, {"Accept": "application/json"})
         except OutboundError as error:
             return document_of(url, error)
+        if url not in self._documents:
+            self._documents[url] = document_of(url, exchange)
+        return self._documents[url]
 
     async def call(self, url: str, headers: Mapping[str, str] | None = None) -> Exchange:
         """Send the first request of a client of this version: `server/discover`, before 2026-07-28 `initialize`."""

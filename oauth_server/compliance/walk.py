@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REDIRECT: Final = "http://127.0.0.1:8765/callback"  # where no visitor brings a URI of its own
 OK: Final = 200
 REVOKING: Final = 10.0  # seconds
+PATIENCE: Final = 10  # how often a person with a browser is asked to consent in one run
 
 
 class Walk:
@@ -36,9 +37,9 @@ class Walk:
         self._survey = survey
         self._visitor = visitor
         self._visiting = anyio.Lock()
+        self._consents = 0
         self._flows: dict[str, Once] = {}
         self._tokens: dict[str, Tokens] = {}
-        self._shared: dict[str, Once] = {}
         self.signing_in: Visit | None = None  # the first visit in which somebody signed in
         self.clients = Clients(survey, visitor.redirect_uri if visitor else REDIRECT, given)
 
@@ -73,7 +74,11 @@ class Walk:
         return urls.with_query(await self._survey.stated("authorization_endpoint"), *pairs(fields))
 
     async def ask(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
-        """Make an authorization request and go wherever it leads."""
+        """Make an authorization request and go wherever it leads; Missing when a person was asked often enough."""
+        if not self.visitor.watches:
+            self._consents += 1
+            if self._consents > PATIENCE:
+                missing(f"a person has consented {PATIENCE} times, which is enough of a person")
         return await self._ask(self.visitor.visit, client or await self.clients.public(), changes or {})
 
     async def _ask(self, visit: Callable[[str], Awaitable[Visit]], client: Client, changes: Changes) -> Asked:
@@ -92,14 +97,10 @@ class Walk:
             self._survey.hide(*answer.get(name, []), *asked.sent.get(name, []))
         return asked
 
-    async def shared(self, name: str, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Return what `make` brings, made once in a run for each name."""
-        return await self._shared.setdefault(name, Once()).get(make)
-
     async def sample(self, client: Client | None = None) -> Asked:
         """Return a right authorization request of this client and what came of it, the same for all who ask."""
         client = client or await self.clients.public()
-        found: Asked = await self.shared(f"sample {client.client_id}", lambda: self.ask(client))
+        found: Asked = await self.once(f"sample {client.client_id}", lambda: self.ask(client))
         return found
 
     async def attempt(self, changes: Changes, client: Client | None = None) -> Asked:
@@ -110,7 +111,7 @@ class Walk:
         client = client or await self.clients.public()
         visit = self.visitor.visit if self.watching else Glance(self._survey, client.redirect_uri).visit
         name = f"sample {client.client_id}" if self.watching else f"glance {client.client_id}"
-        right: Asked = await self.shared(name, lambda: self._ask(visit, client, {}))
+        right: Asked = await self.once(name, lambda: self._ask(visit, client, {}))
         if right.refused:
             missing("a right authorization request is refused, too")
         asked = await self._ask(visit, client, changes)
@@ -221,6 +222,14 @@ class Walk:
         """Return the tokens of one right flow, the same for the same name; who ends them takes a name of its own."""
         found: Tokens = await self._flows.setdefault(name, Once()).get(lambda: self.fresh(client))
         return found
+
+    async def once(self, name: str, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Do what several checks look at: once, by whichever comes first; all get the result, or why there is none."""
+        return await self._flows.setdefault(f"once: {name}", Once()).get(make)
+
+    def noted(self, exchange: Exchange, client: Client, asked: Asked | None = None) -> Exchange:
+        """Take note of tokens that came of a request of a check's own: hidden, and taken back at the end."""
+        return self._seen(exchange, client, asked)
 
     async def take_back(self) -> tuple[str, ...]:
         """Revoke the tokens and delete the clients; returns a sentence for each client that stays."""

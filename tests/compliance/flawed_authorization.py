@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 NO_STORE = {"Cache-Control": "no-store"}
-SCOPES = {"mcp:read", "mcp:write", "openid", "offline_access"}
 REPEATED = {"resource"}
 Fields = dict[str, list[str]]
 
@@ -131,14 +130,13 @@ class Authorization:
         """Return the error of scope and resource."""
         if self.flaw == "authorize-refuses":
             return "unauthorized_client"
-        resources = fields.get("resource", [f"{self.base}/mcp"])
-        if any(resource not in {self.base, f"{self.base}/mcp"} for resource in resources):
+        if self.state.target(fields.get("resource", []), self.flaw) is None:
             return "invalid_target"
-        if "scope" not in fields:
-            return "invalid_request" if self.flaw == "authorize-scope-omitted" else ""
-        scope = fields["scope"][0]
-        if set(scope.split()) & SCOPES:
+        if "scope" not in fields and self.flaw == "authorize-scope-omitted":
+            return "invalid_request"
+        if self.state.scope(fields, self.flaw):
             return ""
+        scope = fields.get("scope", [""])[0]
         if self.flaw == ("authorize-scope-garbage" if '"' in scope else "authorize-unknown-scope"):
             return "server_error" if '"' in scope else "500"
         return "invalid_scope"
@@ -200,8 +198,8 @@ class Authorization:
             client,
             fields["redirect_uri"][0],
             fields.get("code_challenge", [""])[0],
-            [scope for scope in fields.get("scope", ["mcp:read"])[0].split() if scope in SCOPES],
-            fields.get("resource", [f"{self.base}/mcp"])[0],
+            self.state.scope(fields, self.flaw),
+            self.state.target(fields.get("resource", []), self.flaw) or "",
             fields.get("nonce", [""])[0],
         )
         return self.back(fields, {"code": value}, status)

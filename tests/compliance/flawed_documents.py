@@ -99,6 +99,7 @@ EDITS: Mapping[str, Edits] = {
     "jwks-no-use": {"jwks": {"keys": [EC_KEY, {**RSA_KEY, "use": None}]}},
     "jwks-strength": {"jwks": {"keys": [EC_KEY, _jwk(_WEAK, "RS256", "weak")]}},
     "jwks-covers-id-tokens": {"jwks": {"keys": [EC_KEY]}},
+    "revoke-advertised": _both(revocation_endpoint=None),
     "leaks-secrets": {"asm": {"client_secret": "hunter2"}},
 }
 

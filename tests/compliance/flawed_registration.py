@@ -82,7 +82,7 @@ class Registration:
         if statement and self.flaw == "register-software-statement":
             claims = statement.split(".")[1]
             right |= json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-        client = Client(secrets.token_urlsafe(8), right)
+        client = Client(f"client-{secrets.token_urlsafe(8)}", right)
         answer: dict[str, Any] = {"client_id": client.client_id, "client_id_issued_at": 1, **right}
         client.management = secrets.token_urlsafe(16)
         answer["registration_client_uri"] = f"{self.base}/register/{client.client_id}"

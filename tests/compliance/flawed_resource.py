@@ -72,7 +72,9 @@ class Resource:
             return None
         grant = self.state.grants.get(claims.get("gid", ""))
         known = grant is not None and not grant.revoked
-        return claims if known and claims.get("aud") in {self.base, f"{self.base}/mcp"} else None
+        own = claims.get("aud") in {self.base, f"{self.base}/mcp"} or self.flaw == "resource-authorize-foreign"
+        begins = self.flaw == "resource-prefix" and str(claims.get("aud")).startswith(self.base)
+        return claims if known and (own or begins) else None
 
     async def mcp(self, request: Request) -> Response:
         """Guard the endpoint, then answer the message."""

@@ -8,6 +8,7 @@ from flawed_authorization import Authorization
 from flawed_documents import document
 from flawed_registration import Registration
 from flawed_resource import Resource
+from flawed_revocation import Revocation
 from flawed_state import State
 from flawed_tokens import TokenEndpoints
 from starlette.applications import Starlette
@@ -42,7 +43,8 @@ class FlawedServer:
         self.state = State(base)
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         authorization, tokens = Authorization(self.state, flaw), TokenEndpoints(self.state, flaw)
-        resource, registration = Resource(self.state, flaw), Registration(self.state, flaw)
+        resource, revocation = Resource(self.state, flaw), Revocation(self.state, flaw)
+        registration = Registration(self.state, flaw)
         routes = [Route(path, self.well_known) for path in WELL_KNOWN]
         routes += [
             Route("/mcp", resource.mcp, methods=["GET", "POST", "OPTIONS", "DELETE"]),
@@ -50,9 +52,9 @@ class FlawedServer:
             Route("/authorize", authorization.authorize, methods=["GET", "POST"]),
             Route("/register", registration.register, methods=["GET", "POST"]),
             Route("/register/{client_id}", registration.manage, methods=["GET", "DELETE"]),
-            Route("/token", tokens.token, methods=["GET", "POST"]),
-            Route("/revoke", tokens.revoke, methods=["POST"]),
-            Route("/introspect", tokens.introspect, methods=["POST"]),
+            Route("/token", tokens.token, methods=["GET", "POST", "OPTIONS"]),
+            Route("/revoke", revocation.revoke, methods=["GET", "POST"]),
+            Route("/introspect", revocation.introspect, methods=["GET", "POST"]),
         ]
         self.app = Starlette(routes=routes, exception_handlers={404: self.not_found})
 

@@ -4,11 +4,14 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 from flawed_documents import ID_SIGNER, SIGNER
 from jose import jwt
 
 USER, PASSWORD = "alice", "correct horse battery"
+SCOPES = {"mcp:read", "mcp:write", "openid", "offline_access"}
+FOREIGN = "https://resource.invalid/mcp"
 
 
 @dataclass
@@ -35,8 +38,11 @@ class Grant:
     resource: str
     grant_id: str = field(default_factory=lambda: secrets.token_urlsafe(8))
     live: str = ""
+    previous: str = ""  # what `live` replaced, as long as that is unused
+    twins: set[str] = field(default_factory=set)
     old: set[str] = field(default_factory=set)
     revoked: bool = False
+    refresh_ended: bool = False
     revoked_access: set[str] = field(default_factory=set)
 
 
@@ -64,6 +70,7 @@ class State:
         self.grants: dict[str, Grant] = {}
         self.assertions: set[str] = set()
         self.deleted = 0
+        self.waited = False  # for the flaw refresh-overlap: whether somebody waited
 
     def access_token(self, grant: Grant, scope: list[str], **claims: Any) -> str:
         """Sign an access token (RFC 9068); `claims` replace, None leaves out."""
@@ -91,4 +98,46 @@ class State:
 
     def family_of(self, token: str) -> Grant | None:
         """Return the grant that a refresh token belongs to, live or replaced."""
-        return next((grant for grant in self.grants.values() if token == grant.live or token in grant.old), None)
+        return next(
+            (grant for grant in self.grants.values() if token in {grant.live, *grant.old, *grant.twins} and token), None
+        )
+
+    def target(self, resources: list[str], flaw: str = "") -> str | None:
+        """Return the audience of a request for these resources, None where one of them is not served here."""
+        own = [f"{self.base}/mcp", self.base][flaw == "resource-metadata-value" :]
+        if flaw == "resource-authorize-foreign" and resources:
+            return resources[0]
+        (only,) = resources if len(resources) == 1 else ("",)
+        if flaw == "resource-prefix" and only.startswith(self.base) and "#" not in only:
+            return only
+        if flaw in {"resource-ignored", "resource-invalid-target"}:
+            foreign = [item for item in resources if item == FOREIGN or flaw == "resource-ignored"]
+            resources = [item for item in resources if item not in foreign]
+        if flaw == "resource-two-one-foreign":
+            resources = resources[:1]
+        named = {self.spelt(item, flaw) for item in resources}
+        return next(iter(named), own[0]) if named <= set(own) else None
+
+    def spelt(self, resource: str, flaw: str) -> str:
+        """Return a resource as it is compared."""
+        if flaw == "resource-relative":
+            resource = urljoin(self.base, resource)
+        if flaw == "resource-fragment":
+            resource = resource.partition("#")[0]
+        if flaw != "resource-trailing-slash":
+            resource = resource.removesuffix("/")
+        start = len(self.base)
+        return resource if flaw == "resource-upper-case" else resource[:start].lower() + resource[start:]
+
+    def scope(self, fields: dict[str, list[str]], flaw: str) -> list[str]:
+        """Return what an authorization request may be granted; nothing where it is refused."""
+        asked = fields.get("scope", [""])[0]
+        client = self.clients.get(fields["client_id"][0])
+        unregistered = client is not None and "scope" not in client.metadata
+        if (
+            (flaw == "scope-unregistered" and unregistered)
+            or (flaw == "scope-offline-access" and "offline_access" in asked)
+            or (flaw == "scope-empty" and "scope" in fields and not asked)
+        ):
+            return []
+        return [scope for scope in (asked or "mcp:read").split() if scope in SCOPES]

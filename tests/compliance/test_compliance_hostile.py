@@ -11,8 +11,11 @@ import httpx2
 import pytest
 from flawed_documents import TOKEN, document
 from flawed_server import WELL_KNOWN, FlawedServer
+from flawed_state import PASSWORD, USER
 
-from oauth_server.compliance import Report, audit
+from oauth_server.compliance import LIMITS, Depth, Report, audit
+from oauth_server.compliance.form_visitor import FormVisitor
+from oauth_server.compliance.model import DEPTHS
 from oauth_server.outbound import Limits, Outbound
 
 TARGET = "https://mcp.example/mcp"
@@ -176,10 +179,17 @@ async def test_the_budget_of_requests_is_kept() -> None:
     assert any("budget of 3 requests" in result.summary for result in report.checks)
 
 
-async def test_an_active_run_stays_within_the_default_budget() -> None:
+@pytest.mark.parametrize("depth", DEPTHS)
+async def test_a_run_takes_no_more_than_half_of_its_budget(depth: Depth) -> None:
     server = FlawedServer()
-    await audit(TARGET, outbound=Outbound(transport=server.transport()), depth="active", access_token=TOKEN)
-    assert len(server.requests) < 60
+    outbound = Outbound(transport=server.transport(), limits=LIMITS[depth])
+    visitor = FormVisitor(outbound, USER, PASSWORD)
+    await audit(TARGET, outbound=outbound, depth=depth, access_token=TOKEN, visitor=visitor, sleep=at_once)
+    assert len(server.requests) <= LIMITS[depth].requests / 2
+
+
+async def at_once(seconds: float) -> None:
+    """Wait for nothing: the flawed server has no clock."""
 
 
 @pytest.mark.requirement("attack-77")

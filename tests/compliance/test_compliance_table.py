@@ -27,7 +27,6 @@ DOCUMENTS = {
 # Each switch, and the checks it turns besides the one it is named after.
 ALSO: dict[str, set[str]] = {
     "prm-found": {"prm-at-inserted-path", "prm-at-root", "challenge-resolves"},
-    "prm-resource-matches": {"challenge-resolves"},
     "challenge-scheme": {"bearer-invalid-token"},
     "asm-issuer-exact": {"oidc-agrees", "iss-exact"},
     "asm-issuer-form": {"asm-second-opinion", "iss-exact"},
@@ -47,6 +46,14 @@ ALSO: dict[str, set[str]] = {
     "iss-advertised": {"asm-iss-parameter"},
     "asm-iss-parameter": {"iss-advertised"},
     "consent-csrf": {"login-cookie-flags"},
+    # tokens and grants
+    "prm-resource-matches": {"challenge-resolves", "resource-metadata-value"},
+    "prm-resource-form": {"resource-metadata-value"},
+    "token-code-replay": {"token-code-parallel"},
+    "assertion-wrong-audience": {"assertion-audience-list"},
+    "resource-authorize-foreign": {"resource-invalid-target"},
+    "refresh-old-ends": {"refresh-parallel"},
+    "refresh-race": {"refresh-grace"},
 }
 # Switches that are not named after a check.
 OTHERS: dict[str, set[str]] = {
@@ -85,6 +92,12 @@ OTHERS: dict[str, set[str]] = {
     "cimd-algs-symmetric": {"cimd-jwt-algs"},
     "authorize-refuses": {"authorize-code"},
     "cimd-redirect": DOCUMENTS - {"cimd-http"},
+    # tokens and grants
+    "client-order": set(),
+    "client-credentials-invalid": {"token-client-credentials"},
+    "redirect-not-compared": {"token-wrong-redirect", "token-omitted-redirect"},
+    "redirect-ignored": set(),
+    "resource-ignored": {"resource-invalid-target", "resource-token-foreign"},
 }
 # What cannot be judged at each target, though nothing is wrong there.
 SKIPPED = {HTTPS: {"transport-host"}, LOOPBACK: {"transport-hsts", "login-cookie-host-prefix"}}

@@ -36,7 +36,7 @@ async def unknown_method(survey: Survey) -> Asked:
     It is the refusal that the rules about error responses are judged by: its answer belongs into the query.
     """
     changes: Changes = {"code_challenge_method": "S999"}
-    asked: Asked = await survey.walk.shared("unknown method", lambda: survey.walk.attempt(changes))
+    asked: Asked = await survey.walk.once("unknown method", lambda: survey.walk.attempt(changes))
     return asked
 
 

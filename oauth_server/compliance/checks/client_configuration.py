@@ -52,7 +52,7 @@ async def _managed(survey: Survey) -> Managed:
         deleted = await survey.send("DELETE", place, {"Authorization": f"Bearer {token}"})
         return Managed(client.client_id, read, deleted, await _get(survey, client, token))
 
-    found: Managed = await survey.walk.shared("managed", live)
+    found: Managed = await survey.walk.once("managed", live)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
+from oauth_server.compliance.parties import Changes, pairs
 from oauth_server.compliance.sources import oauth, rfc
 from oauth_server.compliance.survey import Survey
 
@@ -22,6 +23,7 @@ BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401
 NOT_ALLOWED: Final = 405
 UNSUPPORTED_TYPE: Final = 415
+TOO_MANY: Final = 429
 
 
 def error_of(exchange: Exchange) -> str:
@@ -34,19 +36,45 @@ def error_of(exchange: Exchange) -> str:
     return error if isinstance(error, str) else ""
 
 
+def patient(exchange: Exchange) -> Exchange:
+    """Return the exchange; Missing when the server would rather be asked later."""
+    if exchange.answer.status == TOO_MANY:
+        raise Missing("the server asks for patience")
+    return exchange
+
+
 def refused_with(exchange: Exchange, errors: Collection[str], statuses: Collection[int] = (BAD_REQUEST,)) -> Verdict:
     """Judge a refusal by status and error code; skip it when the server looked at the client first."""
-    status, error = exchange.answer.status, error_of(exchange)
+    status, error = patient(exchange).answer.status, error_of(exchange)
     if error == "invalid_client" and error not in errors:
-        raise Missing("the server judges the client first, and this one is unknown to it")
+        raise Missing("the server judges the client first, and none that it knows could be had")
     right = status in statuses and error in errors
     problem = "" if right else f"The answer is {status} with the error {error!r}, not {' or '.join(errors)}"
     return judge(problem, f"It is refused: {status} {error}", exchange)
 
 
+async def _asked(survey: Survey, fields: Changes) -> Exchange:
+    """Send a request of an unknown client; of a registered one where the server judges the client before the rest."""
+    url = await survey.stated("token_endpoint")
+    exchange = await survey.form(url, *pairs({**fields, "client_id": CLIENT}))
+    if error_of(exchange) != "invalid_client":
+        return exchange
+    try:
+        client = await survey.walk.clients.public()
+    except Missing:
+        return exchange
+    own = {name: value for name, value in fields.items() if name != "client_id"}
+    return await survey.walk.post(url, client, {**own, "redirect_uri": client.redirect_uri}, {})
+
+
 async def bogus_code(survey: Survey) -> Exchange:
     """Redeem a code that never was."""
-    return await survey.form(await survey.stated("token_endpoint"), GRANT, *CODE)
+    return patient(await survey.form(await survey.stated("token_endpoint"), GRANT, *CODE))
+
+
+async def unknown_grant(survey: Survey) -> Exchange:
+    """Ask for tokens by a grant that never was."""
+    return await _asked(survey, {"grant_type": "urn:example:mcp-oauth-audit"})
 
 
 @rule(
@@ -69,9 +97,7 @@ async def get_refused(survey: Survey) -> Verdict:
 )
 async def unsupported_grant(survey: Survey) -> Verdict:
     """RFC 6749 section 5.2."""
-    url = await survey.stated("token_endpoint")
-    exchange = await survey.form(url, ("grant_type", "urn:example:mcp-oauth-audit"), ("client_id", CLIENT))
-    return refused_with(exchange, ["unsupported_grant_type"])
+    return refused_with(await unknown_grant(survey), ["unsupported_grant_type"])
 
 
 @rule(
@@ -82,7 +108,7 @@ async def unsupported_grant(survey: Survey) -> Verdict:
 )
 async def missing_grant(survey: Survey) -> Verdict:
     """RFC 6749 section 5.2: a required parameter is missing."""
-    return refused_with(await survey.form(await survey.stated("token_endpoint"), *CODE), ["invalid_request"])
+    return refused_with(await _asked(survey, dict(CODE)), ["invalid_request"])
 
 
 @rule(
@@ -93,7 +119,7 @@ async def missing_grant(survey: Survey) -> Verdict:
 )
 async def duplicate(survey: Survey) -> Verdict:
     """RFC 6749 section 3.2: parameters MUST NOT be included more than once."""
-    exchange = await survey.form(await survey.stated("token_endpoint"), GRANT, GRANT, *CODE)
+    exchange = await _asked(survey, {**dict(CODE), "grant_type": [GRANT[1], GRANT[1]]})
     return refused_with(exchange, ["invalid_request"])
 
 
@@ -106,7 +132,7 @@ async def json_body(survey: Survey) -> Verdict:
     """OAuth 2.1 section 3.2.2: parameters are sent as application/x-www-form-urlencoded."""
     url = await survey.stated("token_endpoint")
     content = b'{"grant_type": "authorization_code", "code": "mcp-oauth-audit-no-such-code"}'
-    exchange = await survey.fetch("POST", url, {"Content-Type": "application/json"}, content)
+    exchange = patient(await survey.fetch("POST", url, {"Content-Type": "application/json"}, content))
     right = exchange.answer.status in {BAD_REQUEST, UNAUTHORIZED, UNSUPPORTED_TYPE} and error_of(exchange)
     problem = "" if right else f"The answer is {exchange.answer.status} with the error {error_of(exchange)!r}"
     return judge(problem, "It is refused with an error object", exchange)
@@ -166,7 +192,7 @@ async def basic_challenge(survey: Survey) -> Verdict:
         raise Missing("client_secret_basic is not supported")
     credentials = base64.b64encode(f"{CLIENT}:wrong".encode()).decode()
     url = await survey.stated("token_endpoint")
-    exchange = await survey.form(url, GRANT, *CODE[:2], headers={"Authorization": f"Basic {credentials}"})
+    exchange = patient(await survey.form(url, GRANT, *CODE[:2], headers={"Authorization": f"Basic {credentials}"}))
     offered = ", ".join(exchange.answer.headers_of("WWW-Authenticate"))
     problem = "" if offered.lower().startswith("basic") else "The answer carries no Basic challenge"
     if exchange.answer.status != UNAUTHORIZED:
