@@ -1,8 +1,0 @@
-"""The tests of the auditor run on asyncio."""
-
-import pytest
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
