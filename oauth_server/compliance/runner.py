@@ -1,7 +1,7 @@
 """Run the checks of a version and a depth against one server, and end with a report whatever the server does."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -20,13 +20,21 @@ from oauth_server.compliance.model import (
     Verdict,
     reaches,
 )
+from oauth_server.compliance.parties import Client
 from oauth_server.compliance.report import Report
 from oauth_server.compliance.survey import Survey
-from oauth_server.compliance.table import CHECKS
+from oauth_server.compliance.tables import CHECKS
 from oauth_server.compliance.visitor import Visitor
-from oauth_server.outbound import Outbound, OutboundError
+from oauth_server.outbound import Limits, Outbound, OutboundError
 
-SECONDS: Final = 60.0
+SECONDS: Final = 120.0
+BODY: Final = 256 * 1024  # bytes of an answer that are read
+LIMITS: Final[Mapping[Depth, Limits]] = {
+    "passive": Limits(body=BODY, requests=60),
+    "active": Limits(body=BODY, requests=250),
+    "adversarial": Limits(body=BODY, requests=600),
+}
+"""What the client of a run may take, by its depth."""
 SUMMARY: Final = 400
 LINE: Final = 300
 EXCERPT: Final = 300
@@ -41,7 +49,9 @@ async def audit(
     depth: Depth = "passive",
     access_token: str = "",
     visitor: Visitor | None = None,
+    client: Client | None = None,
     progress: Progress | None = None,
+    sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     now: Callable[[], float] = time.time,
     seconds: float = SECONDS,
 ) -> Report:
@@ -49,13 +59,14 @@ async def audit(
 
     `target`: the URL of an MCP endpoint, or an origin whose `/mcp` and root are then probed; ValueError when it is no
     absolute http or https URL. `access_token` goes to that endpoint alone, and not at depth `passive`. `visitor` signs
-    in and consents where authorization is asked for; without one, no flow is walked. `progress` is told of each check
+    in and consents where authorization is asked for; without one, no flow is walked. `client`: one that the operator
+    registered, for servers that register none. `progress` is told of each check
     that is judged. `seconds` bounds the run: what is not judged by then is an `error`.
     """
     if urls.read(target) is None:
         raise ValueError("the target is not an absolute http or https URL")
     started = now()
-    survey = Survey(target, outbound, spec_version, access_token, started, visitor)
+    survey = Survey(target, outbound, spec_version, access_token, started, visitor, client, sleep)
     checks = [c for c in CHECKS if spec_version in c.levels and reaches(depth, c.depth)]
     results: dict[str, Result] = {}
 
@@ -64,18 +75,28 @@ async def audit(
         if progress is not None:
             await progress(len(results), len(checks), check.title)
 
-    with anyio.move_on_after(seconds):
-        async with anyio.create_task_group() as tasks:
-            for check in checks:
-                tasks.start_soon(settle, check)
+    try:
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as tasks:
+                for check in checks:
+                    tasks.start_soon(settle, check)
+    finally:
+        left = [inert(sentence, LINE, survey.secrets) for sentence in await survey.walk.take_back()]
     late = f"the run's {seconds:g} seconds were over before this was judged"
     found = tuple(results.get(check.id) or Result(check, "error", late) for check in checks)
-    return Report(inert(target, LINE), spec_version, depth, started, found)
+    return Report(
+        inert(target, LINE),
+        spec_version,
+        depth,
+        started,
+        found,
+        tuple(inert(item, LINE, survey.secrets) for item in left),
+    )
 
 
 async def run_check(check: Check, survey: Survey) -> Result:
     """Run one check: what is missing is a skip, what goes wrong an error."""
-    secrets = (survey.access_token,)
+    secrets = survey.secrets
     try:
         verdict = await check.run(survey)
     except Missing as missing:
@@ -93,12 +114,12 @@ def _distinct(verdict: Verdict) -> Sequence[Shown]:
     return list(dict.fromkeys(verdict.shown))[:MOST_EVIDENCE]
 
 
-def _sentence(text: str, secrets: Sequence[str]) -> str:
+def _sentence(text: str, secrets: Iterable[str]) -> str:
     """Make a summary fit to print: one line, without secrets."""
     return inert(text, SUMMARY, secrets)
 
 
-def _evidence(shown: Shown, secrets: Sequence[str]) -> Evidence:
+def _evidence(shown: Shown, secrets: Iterable[str]) -> Evidence:
     exchange, seen = shown
     body = exchange.answer.body[:READ].decode(errors="replace")
     return Evidence(

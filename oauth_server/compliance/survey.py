@@ -1,59 +1,27 @@
 """All that is known of the server so far: every answer is fetched once, and shared by the checks that need it."""
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urldefrag, urlencode
 
 import anyio
 
-from oauth_server.compliance import urls, www_authenticate
+from oauth_server.compliance import messages, urls, www_authenticate
+from oauth_server.compliance.document import Document, document_of
 from oauth_server.compliance.model import VERSIONS, Exchange, Missing, SpecVersion
+from oauth_server.compliance.parties import Client, Once
 from oauth_server.compliance.visitor import Visitor
+from oauth_server.compliance.walk import Walk
 from oauth_server.compliance.www_authenticate import Challenge
 from oauth_server.outbound import Outbound, OutboundError
 
 AT_ONCE: Final = 8
+MOST_BYTES: Final = 16 << 20  # of all answers of a run together
 MOST_KEYS: Final = 100
-OK: Final = 200
 UNAUTHORIZED: Final = 401
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-_META: Final = "io.modelcontextprotocol/"
 
 Key = tuple[str, str, tuple[tuple[str, str], ...], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A JSON document: its members, or the problem that kept them from being read; no exchange: no answer at all."""
-
-    url: str
-    exchange: Exchange | None
-    members: Mapping[str, Any]
-    problem: str
-
-    @property
-    def shown(self) -> Exchange:
-        """The exchange, for evidence; Missing when there was no answer."""
-        if self.exchange is None:
-            raise Missing(f"{self.url}: {self.problem}")
-        return self.exchange
-
-
-def reason(documents: Iterable[Document]) -> str:
-    """Say why none of these places has a document, empty when one has; OutboundError when none answered at all."""
-    tried = list(documents)
-    problem = "; ".join(f"{document.url}: {document.problem}" for document in tried)
-    if not any(document.exchange for document in tried):
-        raise OutboundError(problem)
-    return problem if all(document.problem for document in tried) else ""
-
-
-@dataclass(slots=True)
-class _Slot:
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-    outcome: Exchange | OutboundError | None = None
 
 
 class Survey:
@@ -67,85 +35,113 @@ class Survey:
         access_token: str,
         now: float,
         visitor: Visitor | None = None,
+        given: Client | None = None,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     ) -> None:
-        """`target`: the URL of an MCP endpoint, or an origin; `now`: seconds since the epoch."""
+        """`target`: the URL of an MCP endpoint, an origin, or an issuer; `now`: seconds since the epoch."""
         self.target = urldefrag(target).url
         self.version = version
         self.access_token = access_token
         self.now = now
-        self.visitor = visitor
+        self.sleep = sleep
+        self.secrets: dict[str, None] = {}  # what no report may repeat
+        self.hide(access_token)
+        self.walk = Walk(self, visitor, given)
         self._outbound = outbound
-        self._slots: dict[Key, _Slot] = {}
+        self._asked: dict[Key, Once] = {}
+        self._endpoint = Once()
+        self._received = 0
         self._gate = anyio.CapacityLimiter(AT_ONCE)
+
+    def hide(self, *secrets: str) -> None:
+        """Keep these out of every report."""
+        self.secrets.update(dict.fromkeys(filter(None, secrets)))
 
     def since(self, version: SpecVersion) -> bool:
         """Say whether the run judges against this version or a later one."""
         return VERSIONS.index(self.version) >= VERSIONS.index(version)
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, content: bytes = b""
+    ) -> Exchange:
+        """Send a request, also one that was sent before; OutboundError when no answer comes."""
+        async with self._gate:
+            if self._received > MOST_BYTES:
+                raise OutboundError(f"{method} {url}: the server has sent more than {MOST_BYTES >> 20} MiB in all")
+            try:
+                answer = await self._outbound.request(method, url, headers=headers, content=content or None)
+            except OutboundError as error:
+                raise OutboundError(f"{method} {url}: {error.reason}") from None
+            self._received += len(answer.body)
+            return Exchange(method, answer)
 
     async def fetch(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, content: bytes = b""
     ) -> Exchange:
         """Send a request unless the same one was sent before; OutboundError as often as it is asked for."""
         key = (method, url, tuple(sorted((headers or {}).items())), content)
-        slot = self._slots.setdefault(key, _Slot())
-        async with slot.lock:
-            if slot.outcome is None:
-                async with self._gate:
-                    try:
-                        answer = await self._outbound.request(method, url, headers=headers, content=content or None)
-                        slot.outcome = Exchange(method, answer)
-                    except OutboundError as error:
-                        slot.outcome = error
-        if isinstance(slot.outcome, OutboundError):
-            raise OutboundError(f"{method} {url}: {slot.outcome.reason}")
-        return slot.outcome
+        found: Exchange = await self._asked.setdefault(key, Once()).get(
+            lambda: self.send(method, url, headers, content)
+        )
+        return found
 
     async def form(self, url: str, *pairs: tuple[str, str], headers: Mapping[str, str] | None = None) -> Exchange:
         """Post a form; a name may come twice."""
         return await self.fetch("POST", url, {**FORM, **(headers or {})}, urlencode(pairs).encode())
 
+    async def send_form(
+        self, url: str, pairs: Sequence[tuple[str, str]], headers: Mapping[str, str] | None = None
+    ) -> Exchange:
+        """Post a form, also one that was posted before."""
+        return await self.send("POST", url, {**FORM, **(headers or {})}, urlencode(pairs).encode())
+
     async def document(self, url: str) -> Document:
         """Get a JSON object; whatever goes wrong stands in its `problem`."""
         try:
-            exchange = await self.fetch("GET", url, {"Accept": "application/json"})
+            return document_of(url, await self.fetch("GET", url, {"Accept": "application/json"}))
         except OutboundError as error:
-            return Document(url, None, {}, error.reason)
-        if exchange.answer.status != OK:
-            return Document(url, exchange, {}, f"it answers {exchange.answer.status}")
-        try:
-            value = exchange.answer.json()
-        except ValueError as error:
-            return Document(url, exchange, {}, f"it is not JSON ({error})")
-        if not isinstance(value, dict):
-            return Document(url, exchange, {}, "it is JSON, but not an object")
-        return Document(url, exchange, value, "")
+            return document_of(url, error)
 
     async def call(self, url: str, headers: Mapping[str, str] | None = None) -> Exchange:
         """Send the first request of a client of this version: `server/discover`, before 2026-07-28 `initialize`."""
-        client = {"name": "mcp-oauth-audit", "version": "1"}
-        fields = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-        params: dict[str, Any] = {"protocolVersion": self.version, "capabilities": {}, "clientInfo": client}
-        method = "initialize"
-        if self.since("2026-07-28"):
-            method = "server/discover"
-            fields |= {"MCP-Protocol-Version": self.version, "Mcp-Method": method}
-            meta = {"protocolVersion": self.version, "clientCapabilities": {}, "clientInfo": client}
-            params = {"_meta": {_META + name: value for name, value in meta.items()}}
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return await self.fetch("POST", url, {**fields, **(headers or {})}, json.dumps(body).encode())
+        fields, body = messages.first(self.version)
+        return await self.fetch("POST", url, {**fields, **(headers or {})}, body)
 
     async def endpoint(self) -> str:
-        """Return the MCP endpoint: the target, or for an origin whichever of `/mcp` and the root asks for a token."""
-        if urls.path(self.target):
-            return self.target
+        """Return the MCP endpoint: the target, or for an origin whichever of `/mcp` and the root asks for a token.
+
+        Missing when the target is an authorization server without one.
+        """
+        found: str = await self._endpoint.get(self._find_endpoint)
+        return found
+
+    async def is_issuer(self) -> bool:
+        """Say whether the target is an authorization server without an MCP endpoint."""
+        try:
+            await self.endpoint()
+        except Missing:
+            return True
+        return False
+
+    async def _find_endpoint(self) -> str:
         base = urls.origin(self.target)
-        for candidate in (f"{base}/mcp", base):
+        candidates = (self.target,) if urls.path(self.target) else (f"{base}/mcp", base)
+        for candidate in candidates:
             try:
                 if (await self.call(candidate)).answer.status == UNAUTHORIZED:
                     return candidate
             except OutboundError:
                 continue
-        return f"{base}/mcp"
+        if await self._names_issuer():
+            raise Missing("the target is an authorization server, and no MCP endpoint")
+        return candidates[0]
+
+    async def _names_issuer(self) -> bool:
+        """Say whether the target is an issuer's identifier, and nothing there is said to be a resource."""
+        if not (await self.document(urls.inserted(self.target, urls.PRM))).problem:
+            return False
+        found = [await self.document(url) for url in urls.metadata_urls(self.target)]
+        return any(item.members.get("issuer") == self.target for item in found)
 
     async def refusal(self) -> Exchange:
         """Return the answer to a call without a token; Missing when the endpoint asks for none."""
@@ -183,6 +179,8 @@ class Survey:
 
     async def issuer(self) -> str:
         """Return the first authorization server named; the endpoint's origin when no metadata names any."""
+        if await self.is_issuer():
+            return self.target
         try:
             prm = await self.protected_resource()
         except Missing:
@@ -222,3 +220,36 @@ class Survey:
         if not isinstance(keys, list) or not keys:
             raise Missing(f"the JWK Set cannot be read: {document.problem or 'it has no keys'}")
         return document.shown, [key for key in keys[:MOST_KEYS] if isinstance(key, dict)]
+
+    async def wanted_scope(self) -> str:
+        """Return what a client asks for first: the challenge's scopes, else all of the resource's, else nothing.
+
+        Where the target is an authorization server alone: `openid`, when it knows it.
+        """
+        if await self.is_issuer():
+            supported = (await self.metadata()).members.get("scopes_supported")
+            return "openid" if isinstance(supported, list) and "openid" in supported else ""
+        try:
+            named = (await self.challenge())[1].parameters.get("scope", "")
+        except (Missing, OutboundError):
+            named = ""
+        if named:
+            return named
+        try:
+            supported = (await self.protected_resource()).members.get("scopes_supported")
+        except (Missing, OutboundError):
+            return ""
+        return " ".join(item for item in supported if isinstance(item, str)) if isinstance(supported, list) else ""
+
+    async def wanted_resource(self) -> str:
+        """Return the resource indicator of the endpoint: what its metadata names, else its URL; Missing without one."""
+        endpoint = await self.endpoint()
+        try:
+            value = (await self.protected_resource()).members.get("resource")
+        except Missing:
+            return endpoint
+        return value if isinstance(value, str) and urls.read(value) else endpoint
+
+    async def token(self) -> str:
+        """Return an access token that opens the endpoint: the one that was given, else that of a flow."""
+        return self.access_token or (await self.walk.tokens()).access_token

@@ -27,9 +27,11 @@ def _jwk(key: Any, alg: str, kid: str, *, private: bool = False) -> dict[str, An
 
 EC_KEY = _jwk(_EC, "ES256", "ec")
 RSA_KEY = _jwk(_RSA, "RS256", "rsa")
+SIGNER = jwk.construct(EC_PEM, "ES256")
+ID_SIGNER = jwk.construct(_RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), "RS256")
 TOKEN = jwt.encode(
     {"iss": "https://mcp.example", "aud": "https://mcp.example/mcp", "sub": "u", "exp": 9999999999},
-    EC_PEM.decode(),
+    SIGNER,
     "ES256",
     {"kid": "ec", "typ": "at+jwt"},
 )
@@ -54,7 +56,7 @@ EDITS: Mapping[str, Edits] = {
     "asm-issuer-exact": {"asm": {"issuer": "https://mcp.example/"}},
     "asm-issuer-form": {"prm": {"authorization_servers": [ODD_ISSUER]}, **_both(issuer=ODD_ISSUER)},
     "asm-endpoints-stated": {"asm": {"authorization_endpoint": None}},
-    "asm-endpoints-secure": {"asm": {"introspection_endpoint": "http://mcp.example/introspect"}},
+    "asm-endpoints-secure": _both(introspection_endpoint="http://mcp.example/introspect"),
     "asm-types": {"asm": {"request_parameter_supported": "false"}},
     "asm-list-types": {"asm": {"dpop_signing_alg_values_supported": "ES256"}},
     "asm-no-empty-lists": {"asm": {"dpop_signing_alg_values_supported": []}},
@@ -79,7 +81,7 @@ EDITS: Mapping[str, Edits] = {
     "oidc-id-token-algorithms": {"oidc": {"id_token_signing_alg_values_supported": ["ES256"]}},
     "oidc-id-token-none": {"oidc": {"id_token_signing_alg_values_supported": ["RS256", "none"]}},
     "oidc-request-uri": {"oidc": {"request_uri_parameter_supported": None}},
-    "oidc-openid-scope": _both(scopes_supported=["mcp:read", "offline_access"]),
+    "oidc-openid-scope": _both(scopes_supported=["mcp:read", "mcp:write", "offline_access"]),
     "oidc-agrees": {"oidc": {"token_endpoint": "https://mcp.example/other"}},
     "jwks-empty": {"jwks": {"keys": []}},
     "jwks-public-only": {"jwks": {"keys": [_jwk(_EC, "ES256", "ec", private=True), RSA_KEY]}},
@@ -110,19 +112,23 @@ def _documents(base: str) -> dict[str, dict[str, Any]]:
         "issuer": base,
         "authorization_endpoint": f"{base}/authorize",
         "token_endpoint": f"{base}/token",
+        "revocation_endpoint": f"{base}/revoke",
+        "introspection_endpoint": f"{base}/introspect",
         "jwks_uri": f"{base}/jwks",
         "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["mcp:read", "openid", "offline_access"],
+        "scopes_supported": ["mcp:read", "mcp:write", "openid", "offline_access"],
         "authorization_response_iss_parameter_supported": True,
     }
     return {
         "prm": {
             "resource": f"{base}/mcp",
             "authorization_servers": [base],
-            "scopes_supported": ["mcp:read"],
+            "scopes_supported": ["mcp:read", "mcp:write"],
             "bearer_methods_supported": ["header"],
         },
         "asm": {

@@ -10,8 +10,8 @@ from flawed_documents import EC_KEY, PUBLIC_PEM, RSA_KEY, document
 from flawed_server import FlawedServer
 
 from oauth_server.compliance import Report, Result, SpecVersion, audit
-from oauth_server.compliance.bearer import public_pem
-from oauth_server.compliance.jwks import modulus_bits
+from oauth_server.compliance.checks.bearer import public_pem
+from oauth_server.compliance.checks.jwks import modulus_bits
 from oauth_server.outbound import Outbound
 
 BASE = "https://mcp.example"
@@ -20,7 +20,7 @@ Answer = Callable[[httpx2.Request], httpx2.Response]
 
 async def run(answer: Answer, target: str = f"{BASE}/mcp", spec_version: SpecVersion = "2026-07-28") -> Report:
     outbound = Outbound(transport=httpx2.MockTransport(answer))
-    return await audit(target, outbound=outbound, depth="active", spec_version=spec_version)
+    return await audit(target, outbound=outbound, depth="adversarial", spec_version=spec_version)
 
 
 def result(report: Report, name: str) -> Result:
@@ -109,7 +109,7 @@ async def test_an_origin_that_is_asked_for_its_token_first_fails_where_403_is_pr
     version: SpecVersion, status: str
 ) -> None:
     outbound = Outbound(transport=FlawedServer("transport-origin").transport())
-    report = await audit(f"{BASE}/mcp", outbound=outbound, depth="active", spec_version=version)
+    report = await audit(f"{BASE}/mcp", outbound=outbound, depth="adversarial", spec_version=version)
     assert result(report, "transport-origin").status == status
 
 

@@ -4,8 +4,10 @@ import httpx2
 import pytest
 from flawed_documents import TOKEN
 from flawed_server import FlawedServer
+from flawed_state import PASSWORD, USER
 
-from oauth_server.compliance import CHECKS, Report, SpecVersion, audit
+from oauth_server.compliance import CHECKS, LIMITS, Report, SpecVersion, audit
+from oauth_server.compliance.form_visitor import FormVisitor
 from oauth_server.compliance.model import VERSIONS
 from oauth_server.outbound import Outbound
 
@@ -52,12 +54,22 @@ SKIPPED = {HTTPS: {"transport-host"}, LOOPBACK: {"transport-hsts"}}
 ELSEWHERE = {"transport-host": LOOPBACK}
 
 
+async def at_once(seconds: float) -> None:
+    """Wait for nothing: the flawed server has no clock."""
+
+
 async def run(
     flaw: str = "", base: str = HTTPS, spec_version: SpecVersion = "2026-07-28", target: str | None = None
 ) -> Report:
-    outbound = Outbound(transport=FlawedServer(flaw, base).transport())
+    outbound = Outbound(transport=FlawedServer(flaw, base).transport(), limits=LIMITS["adversarial"])
     return await audit(
-        target or f"{base}/mcp", outbound=outbound, depth="active", access_token=TOKEN, spec_version=spec_version
+        target or f"{base}/mcp",
+        outbound=outbound,
+        depth="adversarial",
+        access_token=TOKEN,
+        spec_version=spec_version,
+        visitor=FormVisitor(outbound, USER, PASSWORD),
+        sleep=at_once,
     )
 
 
@@ -188,7 +200,7 @@ async def test_an_issuer_with_a_path_is_looked_for_in_the_order_of_the_specifica
 
 async def test_what_was_registered_by_a_careless_server_is_deleted() -> None:
     server = FlawedServer("register-javascript")
-    report = await audit(f"{HTTPS}/mcp", outbound=Outbound(transport=server.transport()), depth="active")
+    report = await audit(f"{HTTPS}/mcp", outbound=Outbound(transport=server.transport()), depth="adversarial")
     (result,) = (result for result in report.checks if result.check.id == "register-javascript")
     assert (result.status, server.deleted) == ("fail", 1)
     assert "deleting it was answered 204" in result.summary

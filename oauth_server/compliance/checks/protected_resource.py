@@ -1,9 +1,10 @@
 """Protected resource metadata (RFC 9728), and what MCP asks of it."""
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.document import Document, reason
 from oauth_server.compliance.model import Missing, Shown, Verdict, judge, rule
 from oauth_server.compliance.sources import discovery, mcp, rfc
-from oauth_server.compliance.survey import Document, Survey, reason
+from oauth_server.compliance.survey import Survey
 
 
 def strings(value: object) -> list[str]:

@@ -3,10 +3,11 @@
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.checks.protected_resource import member
+from oauth_server.compliance.document import reason
 from oauth_server.compliance.model import Verdict, judge, rule
-from oauth_server.compliance.protected_resource import member
 from oauth_server.compliance.sources import discovery, oauth, rfc, security
-from oauth_server.compliance.survey import Survey, reason
+from oauth_server.compliance.survey import Survey
 
 REQUIRED = ("authorization_endpoint", "token_endpoint")
 ENDPOINTS = (

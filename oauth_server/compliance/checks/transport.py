@@ -3,9 +3,10 @@
 from typing import Final
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.document import OK
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
 from oauth_server.compliance.sources import TRANSPORT, mcp, oauth, rfc, security
-from oauth_server.compliance.survey import OK, UNAUTHORIZED, Survey
+from oauth_server.compliance.survey import UNAUTHORIZED, Survey
 
 EVIL: Final = "evil.example"
 FORBIDDEN: Final = 403

@@ -3,10 +3,10 @@
 from typing import Final
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.checks.token_endpoint import CLIENT, REDIRECT
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.sources import mcp, oauth, rfc, security
 from oauth_server.compliance.survey import Survey
-from oauth_server.compliance.token_endpoint import CLIENT, REDIRECT
 
 CHALLENGE: Final = ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")  # RFC 7636 appendix B
 MARKUP: Final = "audit'\"><i>"

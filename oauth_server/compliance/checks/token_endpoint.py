@@ -4,8 +4,8 @@ import base64
 from collections.abc import Collection
 from typing import Final
 
+from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
-from oauth_server.compliance.protected_resource import strings
 from oauth_server.compliance.sources import oauth, rfc
 from oauth_server.compliance.survey import Survey
 

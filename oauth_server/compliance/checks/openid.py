@@ -1,7 +1,7 @@
 """OpenID Connect Discovery 1.0, for the servers that publish it."""
 
+from oauth_server.compliance.checks.protected_resource import member, strings
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
-from oauth_server.compliance.protected_resource import member, strings
 from oauth_server.compliance.sources import openid, rfc, security
 from oauth_server.compliance.survey import Survey
 

@@ -4,10 +4,10 @@ import json
 from typing import Any, Final
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.checks.token_endpoint import error_of, refused_with
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.sources import oauth, rfc, security
 from oauth_server.compliance.survey import Survey
-from oauth_server.compliance.token_endpoint import error_of, refused_with
 
 ERRORS: Final = ("invalid_redirect_uri", "invalid_client_metadata")
 CLOSED: Final = {401: "an initial access token", 403: "permission", 429: "patience"}

@@ -5,8 +5,8 @@ import binascii
 from collections import Counter
 from typing import Any, Final
 
+from oauth_server.compliance.checks.protected_resource import member, strings
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
-from oauth_server.compliance.protected_resource import member, strings
 from oauth_server.compliance.sources import rfc
 from oauth_server.compliance.survey import Survey
 

@@ -1,7 +1,7 @@
 """What the authorization server says it can do, and what an MCP client needs of it (RFC 8414 section 2)."""
 
+from oauth_server.compliance.checks.protected_resource import member, strings
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
-from oauth_server.compliance.protected_resource import member, strings
 from oauth_server.compliance.sources import REGISTRATION, mcp, oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 

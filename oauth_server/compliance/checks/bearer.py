@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from oauth_server.compliance import urls, www_authenticate
-from oauth_server.compliance.challenge import header
+from oauth_server.compliance.checks.challenge import header
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.sources import mcp, oauth, rfc, security
 from oauth_server.compliance.survey import UNAUTHORIZED, Survey

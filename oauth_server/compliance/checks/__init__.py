@@ -1,0 +1,1 @@
+"""The rules: one module per family, one small function per rule."""

@@ -1,0 +1,121 @@
+"""Who takes part in a flow, and what they hold: clients, authorization requests, tokens."""
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+from urllib.parse import quote_plus
+
+import anyio
+
+from oauth_server.compliance.model import Exchange, Missing
+from oauth_server.compliance.visitor import Visit
+from oauth_server.outbound import OutboundError
+
+Changes = Mapping[str, str | list[str] | None]
+"""Parameters to set, to repeat (a list) or to leave out (None)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client of the run; `secret` is empty for a public one, `manage` its configuration endpoint and token."""
+
+    client_id: str
+    redirect_uri: str
+    secret: str = ""
+    method: str = "none"
+    manage: tuple[str, str] | None = None
+    exchange: Exchange | None = None
+
+    def authenticated(self, fields: dict[str, str | list[str] | None]) -> dict[str, str]:
+        """Add the client to the fields of a form; returns the headers of its request."""
+        if self.method == "client_secret_basic":
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret)}"
+            return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        fields["client_id"] = self.client_id
+        if self.method == "client_secret_post":
+            fields["client_secret"] = self.secret
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An authorization request and what came of it; `answer` holds the parameters that came back, each as a list."""
+
+    client: Client
+    verifier: str
+    state: str
+    url: str
+    visit: Visit
+    answer: Mapping[str, list[str]]
+
+    def first(self, name: str) -> str:
+        """Return the first value of a parameter that came back, empty when it did not."""
+        return next(iter(self.answer.get(name, [])), "")
+
+    @property
+    def shown(self) -> tuple[Exchange, ...]:
+        """The last exchange, for evidence; nothing where a person's own browser made it."""
+        return self.visit.trail[-1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A token response that was good; `members` are those of the answer."""
+
+    client: Client
+    exchange: Exchange
+    members: Mapping[str, Any]
+    asked: Asked | None = None
+
+    def text(self, name: str) -> str:
+        """Return a member that is a string, empty for anything else."""
+        value = self.members.get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def access_token(self) -> str:
+        """The access token."""
+        return self.text("access_token")
+
+    def refresh_token(self) -> str:
+        """Return the refresh token; Missing when none was issued."""
+        return self.text("refresh_token") or missing("no refresh token was issued")
+
+
+def missing(reason: str) -> NoReturn:
+    """Raise Missing with the reason."""
+    raise Missing(reason)
+
+
+@dataclass(slots=True)
+class Once:
+    """A thing that is made once, by whoever needs it first; that it cannot be had is remembered, too."""
+
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    value: Any = None
+    failure: Missing | OutboundError | None = None
+
+    async def get(self, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Return it, made now if nobody needed it before; raises again what kept it from being made."""
+        async with self.lock:
+            if self.value is None and self.failure is None:
+                try:
+                    self.value = await make()
+                except (Missing, OutboundError) as failure:
+                    self.failure = failure
+        if isinstance(self.failure, OutboundError):
+            raise OutboundError(self.failure.reason)
+        if self.failure is not None:
+            raise Missing(str(self.failure))
+        return self.value
+
+
+def pairs(fields: Changes) -> list[tuple[str, str]]:
+    """Return the pairs of a query or form: a list repeats its name, None is left out."""
+    return [
+        (name, item)
+        for name, value in fields.items()
+        if value is not None
+        for item in (value if isinstance(value, list) else [value])
+    ]

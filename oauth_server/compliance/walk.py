@@ -1,0 +1,175 @@
+"""The authorization code flow of one run, as a right client walks it, and with changes as a wrong one.
+
+Sources: OAuth 2.1 sections 3 and 4, RFC 8707, RFC 7009.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import anyio
+
+from oauth_server.compliance import urls
+from oauth_server.compliance.model import Exchange, Missing
+from oauth_server.compliance.parties import Asked, Changes, Client, Once, Tokens, missing, pairs
+from oauth_server.compliance.registrar import Clients
+from oauth_server.compliance.visitor import Visitor
+from oauth_server.outbound import OutboundError
+
+if TYPE_CHECKING:
+    from oauth_server.compliance.survey import Survey
+
+REDIRECT: Final = "http://127.0.0.1:8765/callback"  # where no visitor brings a URI of its own
+OK: Final = 200
+REVOKING: Final = 10.0  # seconds
+
+
+class Walk:
+    """Makes authorization requests through a visitor, and token requests. What cannot be had raises Missing."""
+
+    def __init__(self, survey: "Survey", visitor: Visitor | None, given: Client | None = None) -> None:
+        """`given`: a client that the operator registered, for servers that register none."""
+        self._survey = survey
+        self._visitor = visitor
+        self._visiting = anyio.Lock()
+        self._flows: dict[str, Once] = {}
+        self._tokens: dict[str, Tokens] = {}
+        self.clients = Clients(survey, visitor.redirect_uri if visitor else REDIRECT, given)
+
+    @property
+    def visitor(self) -> Visitor:
+        """Who signs in; Missing when nobody does."""
+        return self._visitor or missing("nobody was named who may sign in and consent, so no flow was walked")
+
+    async def authorization_url(self, client: Client, verifier: str, state: str, changes: Changes) -> str:
+        """Return the URL of a right authorization request of this client, with changes."""
+        digest = hashlib.sha256(verifier.encode()).digest()
+        try:
+            resource: str | None = await self._survey.wanted_resource()
+        except Missing:
+            resource = None
+        fields: dict[str, str | list[str] | None] = {
+            "response_type": "code",
+            "client_id": client.client_id,
+            "redirect_uri": client.redirect_uri,
+            "scope": await self._survey.wanted_scope() or None,
+            "state": state,
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+            "resource": resource,
+            **changes,
+        }
+        return urls.with_query(await self._survey.stated("authorization_endpoint"), *pairs(fields))
+
+    async def ask(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
+        """Make an authorization request and go wherever it leads."""
+        visitor, client = self.visitor, client or await self.clients.public()
+        verifier, state = secrets.token_urlsafe(32), secrets.token_urlsafe(12)
+        url = await self.authorization_url(client, verifier, state, changes or {})
+        async with self._visiting:
+            visit = await visitor.visit(url)
+        answer: dict[str, list[str]] = {}
+        for name, value in parse_qsl(urlsplit(visit.location).query, keep_blank_values=True):
+            answer.setdefault(name, []).append(value)
+        self._survey.hide(*answer.get("code", []))
+        return Asked(client, verifier, state, url, visit, answer)
+
+    async def refused(self, changes: Changes, client: Client | None = None) -> Asked:
+        """Make a request that should be refused; Missing when the visitor could not see that it was."""
+        if not self.visitor.watches:
+            missing("a person's browser does not tell what it was shown")
+        return await self.ask(client, changes)
+
+    async def code(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
+        """Make an authorization request that brings a code; Missing with the reason when none comes."""
+        asked = await self.ask(client, changes)
+        if asked.first("code"):
+            return asked
+        error = asked.first("error")
+        if error:
+            return missing(f"the authorization request was refused: {error} {asked.first('error_description')}")
+        where = f" (it ended at {asked.shown[0].request}: {asked.shown[0].answer.status})" if asked.shown else ""
+        return missing(f"the authorization request brought no code{where}")
+
+    # Tokens
+
+    async def post(self, url: str, client: Client | None, fields: Changes, headers: Mapping[str, str]) -> Exchange:
+        """Post a form to an endpoint, authenticated as the client; None sends no client at all."""
+        form = dict(fields)
+        added = client.authenticated(form) if client else {}
+        form |= {name: value for name, value in fields.items() if name in form}
+        return await self._survey.send_form(url, pairs(form), {**added, **headers})
+
+    async def redeem(self, asked: Asked, changes: Changes | None = None, client: Client | None = None) -> Exchange:
+        """Redeem a code as its own client does, with changes."""
+        fields: dict[str, str | list[str] | None] = {
+            "grant_type": "authorization_code",
+            "code": asked.first("code"),
+            "redirect_uri": asked.client.redirect_uri,
+            "code_verifier": asked.verifier,
+            "resource": dict(parse_qsl(urlsplit(asked.url).query)).get("resource"),
+            **(changes or {}),
+        }
+        url = await self._survey.stated("token_endpoint")
+        return self._seen(await self.post(url, client or asked.client, fields, {}), client or asked.client, asked)
+
+    async def refresh(self, tokens: Tokens, changes: Changes | None = None, client: Client | None = None) -> Exchange:
+        """Refresh as the tokens' own client does, with changes."""
+        fields: dict[str, str | list[str] | None] = {
+            "grant_type": "refresh_token",
+            "refresh_token": tokens.text("refresh_token"),
+            **(changes or {}),
+        }
+        url = await self._survey.stated("token_endpoint")
+        client = client or tokens.client
+        return self._seen(await self.post(url, client, fields, {}), client, tokens.asked)
+
+    def _seen(self, exchange: Exchange, client: Client, asked: Asked | None) -> Exchange:
+        """Take note of tokens in an answer, so that none is printed and all are taken back."""
+        tokens = self.read(exchange, client, asked)
+        if tokens is not None:
+            self._survey.hide(*(tokens.text(name) for name in ("access_token", "refresh_token", "id_token")))
+            # The refresh token ends the grant; a later one of the same grant takes the place of the one it replaced.
+            self._tokens[tokens.asked.state if tokens.asked else tokens.access_token] = tokens
+        return exchange
+
+    @staticmethod
+    def read(exchange: Exchange, client: Client, asked: Asked | None = None) -> Tokens | None:
+        """Read a token response, None when it is none."""
+        try:
+            members = exchange.answer.json()
+        except ValueError:
+            return None
+        good = exchange.answer.status == OK and isinstance(members, dict)
+        tokens = Tokens(client, exchange, members, asked) if good else None
+        return tokens if tokens and tokens.access_token else None
+
+    async def fresh(self, client: Client | None = None, changes: Changes | None = None) -> Tokens:
+        """Walk a whole right flow of its own, from the authorization request to the tokens."""
+        asked = await self.code(client, changes)
+        exchange = await self.redeem(asked)
+        found = self.read(exchange, asked.client, asked)
+        return found or missing(f"the token endpoint refused a right request: {exchange.answer.status}")
+
+    async def tokens(self, name: str = "shared", client: Client | None = None) -> Tokens:
+        """Return the tokens of one right flow, the same for the same name; who ends them takes a name of its own."""
+        found: Tokens = await self._flows.setdefault(name, Once()).get(lambda: self.fresh(client))
+        return found
+
+    async def take_back(self) -> tuple[str, ...]:
+        """Revoke the tokens and delete the clients; returns a sentence for each client that stays."""
+        with anyio.move_on_after(REVOKING, shield=True):
+            for tokens in self._tokens.values():
+                await self._revoke(tokens)
+        return await self.clients.delete()
+
+    async def _revoke(self, tokens: Tokens) -> None:
+        token = tokens.text("refresh_token") or tokens.access_token
+        try:
+            url = await self._survey.stated("revocation_endpoint")
+            await self.post(url, tokens.client, {"token": token}, {})
+        except (Missing, OutboundError):
+            return  # they end by themselves
