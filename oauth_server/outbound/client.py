@@ -101,6 +101,11 @@ class Outbound:
         self._tls = tls
         self._left = self._limits.requests
 
+    @property
+    def left(self) -> int:
+        """How many requests the budget still holds."""
+        return self._left
+
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | str | None = None
     ) -> Answer:

@@ -19,6 +19,7 @@ PACKAGES = {
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
     "mcp-remote": "0.15.1",
     "axe-core": "4.14.1",
+    "oidc-provider": "9.13.3",
 }
 PROGRAMS = {
     "inspector": "@modelcontextprotocol/inspector/clients/launcher/build/index.js",

@@ -1,0 +1,1 @@
+"""Other people's servers, judged by the auditor: what it finds there is so, and nothing that is there is missed."""
