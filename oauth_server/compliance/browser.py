@@ -35,6 +35,11 @@ _HEADERS: Final = (
 )
 
 
+def open_browser(url: str) -> bool:
+    """Open a URL in the person's browser; whether one could be opened."""
+    return webbrowser.open(url)
+
+
 class BrowserVisitor:
     """Opens URLs in a person's browser; made by `listening`, and one visit at a time.
 
@@ -47,14 +52,19 @@ class BrowserVisitor:
         self,
         port: int,
         tell: Callable[[str], None],
-        open_browser: Callable[[str], bool] = webbrowser.open,
+        opening: Callable[[str], bool] = open_browser,
         seconds: float = SECONDS,
+        most: int = 0,
     ) -> None:
-        """`port`: where somebody calls `serve`; `tell`: takes a line for the person; `seconds`: for one visit."""
+        """`port`: where somebody calls `serve`; `tell`: takes a line for the person; `seconds`: for one visit.
+
+        `most`: how many visits there may be, 0 where nobody knows.
+        """
         self.redirect_uri = f"http://{HOST}:{port}{PATH}"
         self._tell = tell
-        self._open = open_browser
+        self._open = opening
         self._seconds = seconds
+        self._most = f" of at most {most}" if most else ""
         self._visits = 0
         self._states: set[str] = set()
         self._location = ""
@@ -67,7 +77,9 @@ class BrowserVisitor:
         self._visits += 1
         self._location, self._arrived = "", anyio.Event()
         minutes = f"{self._seconds / 60:g}"
-        self._tell(f"Consent {self._visits}: sign in and approve in your browser, within {minutes} minutes.")
+        self._tell(
+            f"Consent {self._visits}{self._most}: sign in and approve in your browser, within {minutes} minutes."
+        )
         with anyio.move_on_after(self._seconds):
             if not await self._opened(url):
                 self._tell(f"No browser could be opened here. Open this yourself: {url}")
@@ -104,12 +116,15 @@ class BrowserVisitor:
 
 @asynccontextmanager
 async def listening(
-    tell: Callable[[str], None], open_browser: Callable[[str], bool] = webbrowser.open, seconds: float = SECONDS
+    tell: Callable[[str], None],
+    opening: Callable[[str], bool] = open_browser,
+    seconds: float = SECONDS,
+    most: int = 0,
 ) -> AsyncIterator[BrowserVisitor]:
     """Listen on a free port of 127.0.0.1 for as long as the visitor is used."""
     listener = await anyio.create_tcp_listener(local_host=HOST)
     port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django here
-    visitor = BrowserVisitor(port, tell, open_browser, seconds)
+    visitor = BrowserVisitor(port, tell, opening, seconds, most)
     free = anyio.CapacityLimiter(CONNECTIONS)
 
     async def serve(stream: anyio.abc.SocketStream) -> None:

@@ -56,14 +56,14 @@ async def test_a_person_signs_in_and_consents_in_their_own_browser(server: Runni
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert page.headers["cache-control"] == "no-store"
 
-    async with listening(said.append, lambda url: not opened.put(url)) as visitor:
+    async with listening(said.append, lambda url: not opened.put(url), most=4) as visitor:
         client = await OAuthClient.register(server, redirect_uris=[visitor.redirect_uri])
         for _ in range(2):
             location = await visited(visitor, opened, person, client.url(Pkce.new(), state=str(len(said))))
             assert location.startswith(f"{visitor.redirect_uri}?")
             assert "code" in query_of(location)
         await client.close()
-    assert [line.partition(":")[0] for line in said] == ["Consent 1", "Consent 2"]
+    assert [line.partition(":")[0] for line in said] == ["Consent 1 of at most 4", "Consent 2 of at most 4"]
     with pytest.raises(httpx2.ConnectError):
         await get(visitor.redirect_uri)
 

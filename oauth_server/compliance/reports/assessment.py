@@ -42,14 +42,14 @@ class Assessment:
         return result.check.id not in {change.id for change in self.changes.failing}
 
     @property
-    def failed(self) -> bool:
-        """Whether any result fails the run."""
-        return any(self.counts(result) for result in self.report.checks)
+    def failing(self) -> list[Result]:
+        """The results that fail the run."""
+        return [result for result in self.report.checks if self.counts(result)]
 
     @property
     def verdict(self) -> str:
         """The outcome in one sentence, as the exit status has it."""
-        failed = [result.check.id for result in self.report.checks if self.counts(result)]
+        failed = [result.check.id for result in self.failing]
         if failed:
             more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
             new = " (new since the baseline)" if self.changes else ""

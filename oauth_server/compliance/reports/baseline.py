@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from oauth_server.compliance.inert import inert
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_CHECKS: Final = 2000
+NAMES: Final[Mapping[str, str]] = {
+    "failing": "newly failing",
+    "fixed": "fixed",
+    "unjudged": "no longer judged",
+    "added": "new checks",
+    "gone": "gone checks",
+}
 _ID: Final = re.compile(r"[a-z0-9-]{1,80}")
 _LINE: Final = 300
 # How bad a status is. A check is newly failing when it got worse and is not kept: an error is not known to be one.
@@ -30,6 +38,12 @@ class Baseline:
     depth: str
     started_at: str
     checks: Mapping[str, tuple[str, Status]]
+
+    @property
+    def moment(self) -> str:
+        """When it was made, as a person reads it."""
+        at = datetime.fromisoformat(self.started_at)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +72,23 @@ class Changes:
     added: tuple[Change, ...]
     gone: tuple[Change, ...]
 
+    @property
+    def named(self) -> list[tuple[str, tuple[Change, ...]]]:
+        """The kinds of changes, each with its name for a person."""
+        return [(name, getattr(self, kind)) for kind, name in NAMES.items()]
+
+    @property
+    def told(self) -> str:
+        """How many there are of each kind."""
+        return ", ".join(f"{len(found)} {name}" for name, found in self.named)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the changes ready for JSON."""
         named = ("target", "spec_version", "depth", "started_at")
-        kinds = ("failing", "fixed", "unjudged", "added", "gone")
         return {
             "baseline": {name: getattr(self.baseline, name) for name in named},
             "notes": list(self.notes),
-            **{kind: [asdict(change) for change in getattr(self, kind)] for kind in kinds},
+            **{kind: [asdict(change) for change in getattr(self, kind)] for kind in NAMES},
         }
 
 
@@ -88,7 +111,12 @@ def read(content: bytes) -> Baseline:
     if named["spec_version"] not in VERSIONS or named["depth"] not in DEPTHS:
         raise ValueError("it names a specification or a depth that this program does not know")
     texts = {name: inert(str(text), _LINE) for name, text in named.items()}
-    return Baseline(**texts, checks=dict(_check(item) for item in checks or ()))
+    found = Baseline(**texts, checks=dict(_check(item) for item in checks or ()))
+    try:
+        _ = found.moment
+    except (ValueError, OverflowError):
+        raise ValueError("its started_at is no time") from None
+    return found
 
 
 def _check(item: Any) -> tuple[str, tuple[str, Status]]:

@@ -12,20 +12,12 @@ from oauth_server.compliance.inert import spelt
 from oauth_server.compliance.model import Result, Status
 from oauth_server.compliance.reports import text
 from oauth_server.compliance.reports.assessment import ROLES, Assessment, by_family
-from oauth_server.compliance.reports.baseline import Changes
 
 _HEADINGS: Final[tuple[tuple[Status, str], ...]] = (
     ("fail", "Failed"),
     ("warn", "Recommended, and not kept"),
     ("error", "Could not be judged"),
 )
-_KINDS: Final = {
-    "failing": "Newly failing",
-    "fixed": "Fixed",
-    "unjudged": "No longer judged",
-    "added": "New checks",
-    "gone": "Gone checks",
-}
 _SPECIAL: Final = re.compile(r"([\\*_\[\]<>#|~&])")
 
 
@@ -46,7 +38,7 @@ def _head(assessment: Assessment) -> Iterator[str]:
 
 def _score(assessment: Assessment) -> Iterator[str]:
     levels = assessment.levels
-    rows = [f"| Kept, of those judged | {' | '.join(levels)} |", f"|---|{'---:|' * len(levels)}"]
+    rows = [f"| Kept, of all but the skipped | {' | '.join(levels)} |", f"|---|{'---:|' * len(levels)}"]
     for role in ROLES:
         scores = [assessment.score(role, level) for level in levels]
         cells = [f"{kept} of {judged}" if judged else "none" for kept, judged in scores]
@@ -55,19 +47,19 @@ def _score(assessment: Assessment) -> Iterator[str]:
 
 
 def _changes(assessment: Assessment) -> Iterator[str]:
-    changes: Changes | None = assessment.changes
+    changes = assessment.changes
     if changes is None:
         return
-    yield f"## Since the baseline of {code(changes.baseline.started_at)}"
+    yield f"## Since the baseline of {code(changes.baseline.moment)}"
+    yield f"{changes.told}."
     yield from (code(note) for note in changes.notes)
     rows = [
         f"| {name} | {cell(change.id)} | {cell(change.title)} | {change.before or 'none'} | {change.now or 'none'} |"
-        for kind, name in _KINDS.items()
-        for change in getattr(changes, kind)
+        for name, found in changes.named
+        for change in found
     ]
-    yield (
-        "\n".join(["| What | Check | Title | Before | Now |", "|---|---|---|---|---|", *rows]) if rows else "No change."
-    )
+    if rows:
+        yield ("\n".join(["| What | Check | Title | Before | Now |", "|---|---|---|---|---|", *rows]))
 
 
 def _problems(assessment: Assessment) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from markupsafe import Markup, escape
 from oauth_server.compliance.inert import spelt
 from oauth_server.compliance.model import Result, Status
 from oauth_server.compliance.reports.assessment import ROLES, Assessment, by_family
+from oauth_server.compliance.reports.baseline import NAMES
 
 _FOLDER: Final = Path(__file__).parent / "templates"
 _STYLE: Final = (_FOLDER / "report.css").read_text(encoding="utf-8")
@@ -24,13 +24,7 @@ _SECTIONS: Final[tuple[tuple[Status, str, str], ...]] = (
     ("warn", "Recommended, and not kept", "The server can be used as it is; each of these makes it better."),
     ("error", "Could not be judged", "The server did not answer, or not in time."),
 )
-_KINDS: Final[Mapping[str, str]] = {
-    "failing": "Newly failing",
-    "fixed": "Fixed",
-    "unjudged": "No longer judged",
-    "added": "New checks",
-    "gone": "Checks that are gone",
-}
+_FOLDED: Final = {NAMES["added"], NAMES["gone"]}  # long where the depth or the program is another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +59,23 @@ def render(assessment: Assessment) -> str:
         ],
         problems=problems,
         rest=[(family, results, _tally(results)) for family, results in by_family(assessment.of("skip", "pass"))],
-        changes=[(name, getattr(changes, kind)) for kind, name in _KINDS.items()] if changes else [],
+        verdict=_verdict(assessment),
+        changes=[(name, found) for name, found in changes.named if found] if changes else [],
+        told=changes.told if changes else "",
+        folded=_FOLDED,
         style=Markup(_STYLE),  # noqa: S704 - our own file
         policy=CONTENT_SECURITY_POLICY,
+    )
+
+
+def _verdict(assessment: Assessment) -> str:
+    """Return the outcome; what failed follows on the page, so it is only counted here."""
+    number = len(assessment.failing)
+    if not number:
+        return assessment.verdict
+    new = ", new since the baseline" if assessment.changes else ""
+    return (
+        f"Not passed: {number} {'requirement is' if number == 1 else 'requirements are'} not kept or not judged{new}."
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ from oauth_server.compliance.reports.assessment import Assessment
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 NAME: Final = "mcp-oauth-check"
-_URI: Final = "/:?#@!$&'()*+,;=-._~%"  # what stays as it is in a URI that others wrote (RFC 3986)
+_URI: Final = "/:?@!$&'()*+,;=-._~%"
+_BARE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _LEVELS: Final[Mapping[Level, str]] = {"MUST": "error", "SHOULD": "warning", "MAY": "note", "advice": "note"}
 
 
@@ -69,7 +71,9 @@ def _result(assessment: Assessment, result: Result, index: Mapping[str, int]) ->
         "level": _LEVELS[assessment.level(result)],
         "message": {"text": _message("\n".join([result.summary, *seen, f"Fix: {check.fix}"]))},
         "locations": [{"physicalLocation": place}],
-        "partialFingerprints": {"target/v1": hashlib.sha256(f"{check.id} {report.target}".encode()).hexdigest()[:16]},
+        "partialFingerprints": {
+            "target/v1": hashlib.sha256(f"{check.id} {spelt(report.target)}".encode()).hexdigest()[:16]
+        },
         "properties": {
             "status": result.status,
             "fix": check.fix,
@@ -106,4 +110,9 @@ def _plain(value: Any) -> Any:
 
 
 def _uri(url: str, target: str) -> str:
-    return quote(next((found for found in (url, target) if urls.read(found)), "about:blank"), safe=_URI)
+    """Return the first of the two that is a URL, with every character that no URI holds percent-encoded (RFC 3986)."""
+    parts = urls.read(url) or urls.read(target)
+    if parts is None:
+        return "about:blank"
+    rest = quote(f"{parts.path}?{parts.query}" if parts.query else parts.path, safe=_URI)
+    return f"{parts.scheme}://{quote(parts.netloc, safe='[]:')}{_BARE.sub('%25', rest)}"
