@@ -56,9 +56,7 @@ class Assessment:
             return f"Failed{new}: {', '.join(failed[:MOST_NAMED])}{more}."
         known = sum(self.known(result) for result in self.report.checks)
         if self.changes:
-            return (
-                f"Passed: nothing that counts got worse since the baseline; {known} of what it had are not mended yet."
-            )
+            return f"Passed: nothing that counts got worse since the baseline; {known} of its findings remain."
         return f"Passed: every {' and '.join(_COUNTED[self.fail_on])} that was judged is kept."
 
     def score(self, role: Role, level: Level) -> tuple[int, int]:
