@@ -1,36 +1,12 @@
 """Every page, in light and dark, as axe judges it (WCAG 2.2 A and AA, and axe's own best practices)."""
 
-import json
-from pathlib import Path
-
 import pytest
 from playwright.async_api import Page, expect
 
-from oauth_server.compliance.reports import render
-from oauth_server.compliance.reports.assessment import Assessment
-from oauth_server.compliance.reports.baseline import compare, read
-from tests.browser.conftest import Desk, sign_in
+from tests.browser.conftest import RUN_AXE, Desk, sign_in
 from tests.support.authorize import ALICE_PASSWORD, add_user
-from tests.support.npm import TEST_SECONDS, UnavailableError, install
-from tests.support.reports import report, with_statuses
+from tests.support.npm import TEST_SECONDS
 from tests.support.server import PASSWORD
-
-# From outside the page: its policy lets no script in, and bypassing the policy would not test the page as it is.
-RUN = """() => axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(found => ({
-    violations: found.violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`),
-    incomplete: found.incomplete.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`),
-    passes: found.passes.length,
-}))"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The source of axe-core."""
-    try:
-        folder: Path = install().folder
-    except UnavailableError as error:
-        pytest.skip(f"axe-core: {error}")
-    return (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 class Judged:
@@ -44,7 +20,7 @@ class Judged:
         """The page of this heading has no violation, and nothing that axe could not decide."""
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
         await self.page.evaluate(self._source)
-        found = await self.page.evaluate(RUN)
+        found = await self.page.evaluate(RUN_AXE)
         assert found["violations"] == [], heading
         assert found["incomplete"] == [], heading
         assert found["passes"] > 0
@@ -98,26 +74,3 @@ async def test_axe_finds_nothing_on_any_page(desk: Desk, judged: Judged) -> None
     await page.goto(f"{url}/account")
     await sign_in(page, ALICE_PASSWORD, name)
     await judged.sound("Choose a new password")
-
-
-@pytest.mark.timeout(TEST_SECONDS)
-async def test_axe_finds_nothing_on_a_report_and_its_policy_blocks_nothing(judged: Judged, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    found = report()
-    path.write_text(render("html", Assessment(found, changes=compare(found, read(earlier())))), encoding="utf-8")
-    said: list[str] = []
-    judged.page.on("console", lambda message: said.append(message.text))
-    judged.page.on("request", lambda request: said.append(request.url))
-    await judged.page.goto(path.as_uri())
-    await judged.page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
-    await judged.sound(found.target)
-    assert said == [path.as_uri()]
-    # The policy lets the page's own style in: without it, everything is as wide as the window.
-    assert await judged.page.evaluate("document.querySelector('main').clientWidth") < 900
-    await judged.page.set_viewport_size({"width": 320, "height": 600})
-    assert await judged.page.evaluate("document.documentElement.scrollWidth") == 320
-
-
-def earlier() -> bytes:
-    """A baseline of another depth, in which everything passed."""
-    return json.dumps(with_statuses().as_dict()).encode()
