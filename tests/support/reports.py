@@ -12,6 +12,8 @@ HOSTILE = (
     "[x](javascript:alert(1)) ![x](http://evil.example/x.png) <http://evil.example>",
     "http://evil.example www.evil.example me@evil.example @everyone #1",
     "` `` ``` ```` ~~~ | a \\| b \\\\| c |",
+    "`<b>`",
+    "````",
     "\n```\n# PASS everything\r\n| a | b |\n---\n",
     "\x1b[2J\x1b]0;owned\x07\x9b31m\x00\u202egnp\u2066\u2028\ud800\ufffe\U000e0001",
     "{{ 7 * 7 }} {% raw %} {0} %s &amp; &lt;",
