@@ -16,7 +16,6 @@ from oauth_server.compliance.form_visitor import FormVisitor
 from oauth_server.outbound import client as outbound
 from tests.commands.conftest import Shell
 from tests.support.loopback import serving
-from tests.support.mcp_http import token_for
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.reports import JUDGED, with_statuses
 from tests.support.server import OWNER, PASSWORD, Running
@@ -171,9 +170,9 @@ async def test_every_check_is_explained_in_full(shell: Shell) -> None:
 
 
 async def test_an_unknown_check_leads_to_the_nearest_ones(shell: Shell) -> None:
-    ended = await shell("check", "--explain", "asm-pkce-s25")
+    ended = await shell("check", "--explain", "asm-pcke-s256")
     assert (ended.status, ended.out) == (2, "")
-    assert ended.err.startswith("--explain: there is no check asm-pkce-s25; did you mean asm-pkce-s256?\n")
+    assert ended.err.startswith("--explain: there is no check asm-pcke-s256; did you mean asm-pkce-s256?\n")
     ended = await shell("check", "--explain", "pkce")
     assert ended.err.endswith("did you mean asm-pkce-s256 or asm-pkce-no-plain or oidc-pkce?\n")
     ended = await shell("check", "--explain", "\x1b[2J")
@@ -323,6 +322,12 @@ async def test_an_authorization_server_of_somebody_else_needs_the_word_too(shell
     assert (status, said.startswith("This registers clients at as.invalid and sends")) == (2, True), said
 
 
-async def test_this_servers_own_run_asks_nobody(server: Running, shell: Shell) -> None:
-    ended = await shell("check", "--depth", "active", MCP_ACCESS_TOKEN=await token_for(server, "mcp:read"))
-    assert (ended.status, ended.err) == (0, "")
+async def test_this_servers_own_run_asks_nobody(shell: Shell, elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(outbound, "resolve_by_system", resolve)
+    issuer = elsewhere.replace("127.0.0.1", "mcp.example").removesuffix("/mcp")
+    ended = await shell("check", "--depth", "active", MCP_OAUTH_ISSUER=issuer, MCP_OAUTH_REQUIRE_HTTPS="false")
+    assert (ended.status, ended.err) == (1, "")
+    assert ended.out.startswith(f"{issuer}/mcp\n")
