@@ -1,6 +1,7 @@
 """A visitor without a browser: follows redirects and fills in the forms of one authorization server, nowhere else."""
 
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -22,16 +23,19 @@ _KEEPS_METHOD: Final = {307, 308}
 _SUCCESS: Final = range(200, 300)
 _PORTS: Final = {"http": 80, "https": 443}
 _PAGES: Final = ("text/html", "application/xhtml+xml")
+_FOREIGN: Final = "https://forger.invalid"
+_TOKENS: Final = re.compile("csrf|xsrf|token|nonce|authenticity", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A request; `gives` is what of the person is in it: `name`, `password` or nothing."""
+    """A request; `gives` is what of the person is in it: `name`, `password` or nothing; `forged`: by another site."""
 
     method: str
     url: str
     content: bytes = b""
     gives: str = ""
+    forged: bool = False
 
 
 class FormVisitor:
@@ -55,22 +59,35 @@ class FormVisitor:
 
     async def visit(self, url: str) -> Visit:
         """Open the URL; redirects and forms are followed within its origin, for at most `STEPS` requests."""
-        home, given = _origin(url), set[str]()
+        return (await self._walk(url, forging=False))[0]
+
+    async def forge(self, url: str) -> Visit | None:
+        """As `visit`, but the consent is sent from a foreign origin, its hidden tokens changed; None without a form."""
+        visit, forged = await self._walk(url, forging=True)
+        return visit if forged else None
+
+    async def _walk(self, url: str, *, forging: bool) -> tuple[Visit, bool]:
+        """Return what became of the visit, and whether a consent was forged."""
+        home, given, forged = _origin(url), set[str](), False
+        signed_in: int | None = None
         step: _Step | None = _Step("GET", url)
         trail: list[Exchange] = []
         while step is not None and _origin(step.url) == home and len(trail) < STEPS:
             answer = await self._send(step, first=not trail)
             trail.append(Exchange(step.method, self._told(answer)))
             given.add(step.gives)
+            forged = forged or step.forged
+            signed_in = len(trail) - 1 if step.gives == "password" else signed_in
             location = answer.header("Location")
             if answer.status in _REDIRECTS and location:
                 target = _joined(answer.url, location)
                 if urldefrag(target).url.partition("?")[0] == self.redirect_uri:
-                    return Visit(self._blotted(target), tuple(trail))
+                    return Visit(self._blotted(target), tuple(trail), signed_in), forged
                 step = replace(step, url=target) if answer.status in _KEEPS_METHOD else _Step("GET", target)
             else:
-                step = self._following(answer, given)
-        return Visit("", tuple(trail))
+                # What answers a forgery is where it ends: a form that is shown again would be a right one.
+                step = None if forged else self._following(answer, given, forging=forging)
+        return Visit("", tuple(trail), signed_in), forged
 
     async def _send(self, step: _Step, *, first: bool) -> Answer:
         """Send one request as a browser would, with the cookies that belong to it."""
@@ -78,10 +95,11 @@ class FormVisitor:
             "Accept": ", ".join(_PAGES),
             "Sec-Fetch-Dest": "document",
             "Sec-Fetch-Mode": "navigate",
-            "Sec-Fetch-Site": "none" if first else "same-origin",
+            "Sec-Fetch-Site": "none" if first else "cross-site" if step.forged else "same-origin",
         }
         if step.method == "POST":
-            fields |= {"Content-Type": "application/x-www-form-urlencoded", "Origin": urls.origin(step.url)}
+            origin = _FOREIGN if step.forged else urls.origin(step.url)
+            fields |= {"Content-Type": "application/x-www-form-urlencoded", "Origin": origin}
         try:
             request = httpx2.Request(step.method, step.url, headers=fields)
             self._cookies.set_cookie_header(request)
@@ -96,7 +114,7 @@ class FormVisitor:
         self._cookies.extract_cookies(httpx2.Response(answer.status, headers=received, request=request))
         return answer
 
-    def _following(self, answer: Answer, given: set[str]) -> _Step | None:
+    def _following(self, answer: Answer, given: set[str], *, forging: bool) -> _Step | None:
         """Return the page's form as it is sent: the login, else the consent; None when it is left to a person."""
         if not (answer.header("Content-Type") or "").lower().startswith(_PAGES):
             return None
@@ -111,7 +129,7 @@ class FormVisitor:
                 return self._signed_in(answer, form, "name", given)
             button = next((button for button in form.buttons if button.approves), None)
             if button is not None:
-                return _submitted(answer, form, button, {})
+                return _submitted(answer, _forgery(form) if forging else form, button, {}, forged=forging)
         return None
 
     def _signed_in(self, answer: Answer, form: Form, gives: str, given: set[str]) -> _Step | None:
@@ -140,16 +158,33 @@ class FormVisitor:
         return text
 
 
+def _forgery(form: Form) -> Form:
+    """Return the form as far as another site knows it: its hidden tokens are others."""
+    guessed = [
+        replace(item, value=item.value[1:] + item.value[:1] or "0")
+        if item.kind == "hidden" and _TOKENS.search(item.name)
+        else item
+        for item in form.fields
+    ]
+    return replace(form, fields=guessed)
+
+
 def _submitted(
-    answer: Answer, form: Form, button: Button | None, answers: Mapping[str, str], gives: str = ""
+    answer: Answer,
+    form: Form,
+    button: Button | None,
+    answers: Mapping[str, str],
+    gives: str = "",
+    *,
+    forged: bool = False,
 ) -> _Step | None:
     """Return the request that a browser makes of a form; where nothing of the person is asked, all boxes."""
     own = button.action if button is not None else None
     target = urldefrag(_joined(answer.url, form.action if own is None else own)).url
     content = urlencode(form.sent(button, answers, tick=not gives))
     if form.method == "post":
-        return _Step("POST", target, content.encode(), gives)
-    return _Step("GET", f"{target.partition('?')[0]}?{content}", gives=gives)
+        return _Step("POST", target, content.encode(), gives, forged)
+    return _Step("GET", f"{target.partition('?')[0]}?{content}", gives=gives, forged=forged)
 
 
 def _joined(base: str, reference: str) -> str:

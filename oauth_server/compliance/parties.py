@@ -4,7 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
-from urllib.parse import quote_plus
+from urllib.parse import parse_qsl, quote_plus, urljoin, urlsplit
 
 import anyio
 
@@ -57,6 +57,46 @@ class Asked:
     def shown(self) -> tuple[Exchange, ...]:
         """The last exchange, for evidence; nothing where a person's own browser made it."""
         return self.visit.trail[-1:]
+
+    @property
+    def target(self) -> str:
+        """Where the browser was sent in the end, wherever that is; empty when it stayed on a page."""
+        if self.visit.location or not self.visit.trail:
+            return self.visit.location
+        answer = self.visit.trail[-1].answer
+        location = answer.header("Location") if answer.status in range(300, 400) else None
+        try:
+            return urljoin(answer.url, location) if location else ""
+        except ValueError:
+            return location or ""
+
+    @property
+    def sent(self) -> dict[str, list[str]]:
+        """The parameters of an authorization response to any client, in query or fragment; nothing else has any.
+
+        It is known by `code` or `error` beside the state of this request, or by arriving at the redirect URI.
+        """
+        try:
+            parts = urlsplit(self.target)
+        except ValueError:
+            return {}
+        found: dict[str, list[str]] = {}
+        # A server that appends to a redirect URI with a fragment puts its parameters behind it.
+        for part in (parts.query, parts.fragment.rpartition("?")[2]):
+            for name, value in parse_qsl(part, keep_blank_values=True):
+                found.setdefault(name, []).append(value)
+        ours = bool(self.visit.location) or self.state in found.get("state", [])
+        return found if ours and found.keys() & {"code", "error", "access_token", "id_token"} else {}
+
+    @property
+    def status(self) -> int:
+        """The status of the last answer, 0 where a person's own browser got it."""
+        return self.visit.trail[-1].answer.status if self.visit.trail else 0
+
+    @property
+    def refused(self) -> bool:
+        """Whether the client was told an error, or the last page is one."""
+        return bool(self.sent.get("error")) or self.status >= 400  # noqa: PLR2004 - the errors of HTTP
 
 
 @dataclass(frozen=True, slots=True)

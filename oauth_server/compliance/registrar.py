@@ -26,17 +26,18 @@ class Clients:
 
     def __init__(self, survey: "Survey", redirect_uri: str, given: Client | None = None) -> None:
         self._survey = survey
-        self._redirect_uri = redirect_uri
+        self.redirect_uri = redirect_uri
         self._given = given
         self._made: dict[str, Once] = {}
         self._clients: list[Client] = []
+        self._unread = 0
 
     async def metadata(self, **members: Any) -> dict[str, Any]:
         """Return the metadata of a right public client; `members` replace, None leaves out."""
         scope = await self._survey.wanted_scope()
         right = {
             "client_name": NAME,
-            "redirect_uris": [self._redirect_uri],
+            "redirect_uris": [self.redirect_uri],
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],
             "token_endpoint_auth_method": "none",
@@ -51,8 +52,8 @@ class Clients:
         url = await self._survey.stated("registration_endpoint")
         fields = {"Content-Type": "application/json", "Accept": "application/json"}
         exchange = await self._survey.send("POST", url, fields, json.dumps(metadata).encode())
-        if exchange.answer.status in REGISTERED:
-            self._keep(exchange, metadata)
+        if exchange.answer.status in REGISTERED and self._keep(exchange, metadata) is None:
+            self._unread += 1
         return exchange
 
     def _keep(self, exchange: Exchange, metadata: Mapping[str, Any]) -> Client | None:
@@ -60,16 +61,18 @@ class Clients:
             members = exchange.answer.json()
         except ValueError:
             return None
-        if not isinstance(members, dict) or not isinstance(members.get("client_id"), str):
+        if not isinstance(members, dict):
             return None
-        known = {name: value for name, value in members.items() if isinstance(value, str)}
+        known = {name: value for name, value in members.items() if isinstance(value, str) and value.isprintable()}
+        if not known.get("client_id"):
+            return None
         place, token = known.get("registration_client_uri", ""), known.get("registration_access_token", "")
         own = urls.read(place) is not None and urls.origin(place) == urls.origin(exchange.answer.url)
         method = known.get("token_endpoint_auth_method") or metadata.get("token_endpoint_auth_method", "none")
-        redirects = metadata.get("redirect_uris") or [""]
+        redirects = metadata.get("redirect_uris")
         client = Client(
             known["client_id"],
-            str(redirects[0]),
+            str(redirects[0]) if isinstance(redirects, list) and redirects else "",
             known.get("client_secret", ""),
             method if known.get("client_secret") else "none",
             (place, token) if own and token else None,
@@ -79,17 +82,20 @@ class Clients:
         self._clients.append(client)
         return client
 
+    async def answered(self, name: str, **members: Any) -> Exchange:
+        """Return how a registration with `members` was answered, the same one for the same name."""
+
+        async def make() -> Exchange:
+            return await self.register(await self.metadata(**members))
+
+        exchange: Exchange = await self._made.setdefault(name, Once()).get(make)
+        return exchange
+
     async def registered(self, name: str, **members: Any) -> Client:
         """Return a client registered with `members`, the same one for the same name."""
-
-        async def make() -> Client:
-            metadata = await self.metadata(**members)
-            exchange = await self.register(metadata)
-            found = next((client for client in self._clients if client.exchange is exchange), None)
-            return found or missing(f"no client could be registered: the answer was {exchange.answer.status}")
-
-        client: Client = await self._made.setdefault(name, Once()).get(make)
-        return client
+        exchange = await self.answered(name, **members)
+        found = next((client for client in self._clients if client.exchange is exchange), None)
+        return found or missing(f"no client could be registered: the answer was {exchange.answer.status}")
 
     async def public(self) -> Client:
         """Return the public client that most flows are walked with, or the one that was given."""
@@ -110,7 +116,8 @@ class Clients:
 
     async def delete(self) -> tuple[str, ...]:
         """Delete what was registered; returns a sentence for each client that stays."""
-        stay: list[str] = []
+        unread = "A client stays registered: the answer to its registration could not be read."
+        stay: list[str] = [unread] * min(self._unread, 1)
         with anyio.move_on_after(DELETING, shield=True):
             for client in {client.client_id: client for client in self._clients}.values():
                 reason = await self._delete(client)

@@ -74,4 +74,4 @@ def openid_urls(issuer: str) -> tuple[str, ...]:
 
 def with_query(url: str, *pairs: tuple[str, str]) -> str:
     """Add parameters to a URL that may have a query already (RFC 6749 section 3.1)."""
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs, errors='replace')}"

@@ -1,7 +1,7 @@
 """Who signs in and consents while a flow is walked: a given user, a person, or nobody where no one is asked."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from oauth_server.compliance.model import Exchange
 
@@ -12,10 +12,12 @@ class Visit:
 
     `location`: the URL at which the browser was sent back to the redirect URI, empty when it never was. `trail`: the
     exchanges on the way, the last one being where the visit ended; empty when a person's own browser made them.
+    `signed_in`: the place in the trail of the exchange that gave the password, None when none did.
     """
 
     location: str
     trail: tuple[Exchange, ...] = ()
+    signed_in: int | None = None
 
 
 class Visitor(Protocol):
@@ -29,3 +31,11 @@ class Visitor(Protocol):
 
     async def visit(self, url: str) -> Visit:
         """Open the URL and do what is asked for; OutboundError when the server does not answer."""
+
+
+@runtime_checkable
+class Forger(Protocol):
+    """A visitor that can also consent as a page of another site would make its browser do."""
+
+    async def forge(self, url: str) -> Visit | None:
+        """Open the URL, but send the consent from a foreign origin, its hidden tokens changed; None without a form."""

@@ -6,17 +6,18 @@ Sources: OAuth 2.1 sections 3 and 4, RFC 8707, RFC 7009.
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.glance import Glance
 from oauth_server.compliance.model import Exchange, Missing
 from oauth_server.compliance.parties import Asked, Changes, Client, Once, Tokens, missing, pairs
-from oauth_server.compliance.registrar import Clients
-from oauth_server.compliance.visitor import Visitor
+from oauth_server.compliance.registrar import NAME, Clients
+from oauth_server.compliance.visitor import Forger, Visit, Visitor
 from oauth_server.outbound import OutboundError
 
 if TYPE_CHECKING:
@@ -37,12 +38,19 @@ class Walk:
         self._visiting = anyio.Lock()
         self._flows: dict[str, Once] = {}
         self._tokens: dict[str, Tokens] = {}
+        self._shared: dict[str, Once] = {}
+        self.signing_in: Visit | None = None  # the first visit in which somebody signed in
         self.clients = Clients(survey, visitor.redirect_uri if visitor else REDIRECT, given)
 
     @property
     def visitor(self) -> Visitor:
         """Who signs in; Missing when nobody does."""
         return self._visitor or missing("nobody was named who may sign in and consent, so no flow was walked")
+
+    @property
+    def watching(self) -> bool:
+        """Whether somebody signs in whose pages can be seen."""
+        return self._visitor is not None and self._visitor.watches
 
     async def authorization_url(self, client: Client, verifier: str, state: str, changes: Changes) -> str:
         """Return the URL of a right authorization request of this client, with changes."""
@@ -66,16 +74,64 @@ class Walk:
 
     async def ask(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
         """Make an authorization request and go wherever it leads."""
-        visitor, client = self.visitor, client or await self.clients.public()
-        verifier, state = secrets.token_urlsafe(32), secrets.token_urlsafe(12)
-        url = await self.authorization_url(client, verifier, state, changes or {})
+        return await self._ask(self.visitor.visit, client or await self.clients.public(), changes or {})
+
+    async def _ask(self, visit: Callable[[str], Awaitable[Visit]], client: Client, changes: Changes) -> Asked:
+        verifier, state = secrets.token_urlsafe(32), changes.get("state")
+        state = state if isinstance(state, str) else secrets.token_urlsafe(12)
+        url = await self.authorization_url(client, verifier, state, changes)
         async with self._visiting:
-            visit = await visitor.visit(url)
+            visited = await visit(url)
+        if self.signing_in is None and visited.signed_in is not None:
+            self.signing_in = visited
         answer: dict[str, list[str]] = {}
-        for name, value in parse_qsl(urlsplit(visit.location).query, keep_blank_values=True):
+        for name, value in parse_qsl(urlsplit(visited.location).query, keep_blank_values=True):
             answer.setdefault(name, []).append(value)
-        self._survey.hide(*answer.get("code", []))
-        return Asked(client, verifier, state, url, visit, answer)
+        asked = Asked(client, verifier, state, url, visited, answer)
+        for name in ("code", "access_token", "id_token"):
+            self._survey.hide(*answer.get(name, []), *asked.sent.get(name, []))
+        return asked
+
+    async def shared(self, name: str, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what `make` brings, made once in a run for each name."""
+        return await self._shared.setdefault(name, Once()).get(make)
+
+    async def sample(self, client: Client | None = None) -> Asked:
+        """Return a right authorization request of this client and what came of it, the same for all who ask."""
+        client = client or await self.clients.public()
+        found: Asked = await self.shared(f"sample {client.client_id}", lambda: self.ask(client))
+        return found
+
+    async def attempt(self, changes: Changes, client: Client | None = None) -> Asked:
+        """Make a request that may be refused: through a visitor who sees pages, else as one without a session.
+
+        Missing when a right request of the client is refused, too, or when somebody would have to sign in first.
+        """
+        client = client or await self.clients.public()
+        visit = self.visitor.visit if self.watching else Glance(self._survey, client.redirect_uri).visit
+        name = f"sample {client.client_id}" if self.watching else f"glance {client.client_id}"
+        right: Asked = await self.shared(name, lambda: self._ask(visit, client, {}))
+        if right.refused:
+            missing("a right authorization request is refused, too")
+        asked = await self._ask(visit, client, changes)
+        if not (right.sent.get("code") or asked.sent or asked.refused):
+            missing("somebody has to sign in before the request is judged")
+        return asked
+
+    async def forged(self) -> Asked:
+        """Make a right request, and send its consent as another site would; Missing when that cannot be done."""
+        visitor = self.visitor
+        try:  # of a client of its own, to which nobody consented before
+            client = await self.clients.registered("forged", client_name=f"{NAME}: another site")
+        except Missing:
+            client = await self.clients.public()
+        if not isinstance(visitor, Forger):
+            return missing("a person's browser sends no form of another site")
+
+        async def forge(url: str) -> Visit:
+            return await visitor.forge(url) or missing("no consent form was seen")
+
+        return await self._ask(forge, client, {})
 
     async def refused(self, changes: Changes, client: Client | None = None) -> Asked:
         """Make a request that should be refused; Missing when the visitor could not see that it was."""
@@ -85,7 +141,14 @@ class Walk:
 
     async def code(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
         """Make an authorization request that brings a code; Missing with the reason when none comes."""
-        asked = await self.ask(client, changes)
+        return self._brought(await self.ask(client, changes))
+
+    async def arrived(self) -> Asked:
+        """Return the shared right request, which brought a code that nobody redeems; Missing when none came."""
+        return self._brought(await self.sample())
+
+    @staticmethod
+    def _brought(asked: Asked) -> Asked:
         if asked.first("code"):
             return asked
         error = asked.first("error")

@@ -1,199 +1,207 @@
-"""Registration and the authorization endpoint of the flawed server: login, consent, codes."""
+"""The authorization endpoint of the flawed server: what it refuses, and what it sends back."""
 
 import html
+import re
 import secrets
-from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
-from flawed_state import PASSWORD, USER, Client, Code, State
+from flawed_pages import PAGE, Pages
+from flawed_redirects import VOUCHED, registered
+from flawed_state import Client, Code, State
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 NO_STORE = {"Cache-Control": "no-store"}
-PAGE = {
-    **NO_STORE,
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-}
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 SCOPES = {"mcp:read", "mcp:write", "openid", "offline_access"}
-COOKIE = "__Host-session"
+REPEATED = {"resource"}
+Fields = dict[str, list[str]]
 
 
 class Authorization:
-    """The endpoints; `flaw` is the one thing that is wrong."""
+    """The endpoint; `flaw` is the one thing that is wrong."""
 
     def __init__(self, state: State, flaw: str) -> None:
         self.state, self.flaw, self.base = state, flaw, state.base
-        self.sessions: dict[str, str] = {}  # session id: csrf
-
-    # Registration
-
-    async def register(self, request: Request) -> Response:
-        """Register a client (RFC 7591)."""
-        if self.flaw == "register-closed":
-            return JSONResponse({"error": "invalid_token"}, 401)
-        try:
-            metadata = await request.json()
-        except ValueError:
-            status = 500 if self.flaw == "register-malformed" else 400
-            return JSONResponse({} if status == 500 else {"error": "invalid_client_metadata"}, status)
-        problem = self.wrong_metadata(metadata)
-        if problem:
-            return JSONResponse({"error": problem}, 400)
-        return self.registered(metadata)
-
-    def wrong_metadata(self, metadata: dict[str, Any]) -> str:
-        """Return the error of a registration, empty when it is right."""
-        uris = metadata.get("redirect_uris") or []
-        if not uris:
-            return "" if self.flaw == "register-no-redirect" else "invalid_redirect_uri"
-        for uri in uris:
-            kind = "fragment" if "#" in uri else uri.partition(":")[0]
-            loopback = urlsplit(uri).hostname in LOOPBACK
-            if (kind not in {"https", "http"} or (kind == "http" and not loopback)) and self.flaw != f"register-{kind}":
-                return "invalid_redirect_uri"
-        return ""
-
-    def registered(self, metadata: dict[str, Any]) -> Response:
-        """Store the client, and say what was registered."""
-        right = {
-            "token_endpoint_auth_method": "client_secret_basic",
-            "grant_types": ["authorization_code"],
-            "response_types": ["code"],
-            **metadata,
-        }
-        client = Client(secrets.token_urlsafe(8), right)
-        answer: dict[str, Any] = {"client_id": client.client_id, "client_id_issued_at": 1, **right}
-        client.management = secrets.token_urlsafe(16)
-        answer["registration_client_uri"] = f"{self.base}/register/{client.client_id}"
-        answer["registration_access_token"] = client.management
-        if client.method.startswith("client_secret"):
-            client.secret = secrets.token_urlsafe(16)
-            answer |= {"client_secret": client.secret, "client_secret_expires_at": 0}
-        self.state.clients[client.client_id] = client
-        return JSONResponse(answer, 201, NO_STORE)
-
-    async def manage(self, request: Request) -> Response:
-        """Delete a registration (RFC 7592)."""
-        client = self.state.clients.get(request.path_params["client_id"])
-        if client is None or request.headers.get("authorization") != f"Bearer {client.management}":
-            return JSONResponse({"error": "invalid_token"}, 401)
-        del self.state.clients[client.client_id]
-        self.state.deleted += 1
-        return Response(status_code=204)
-
-    # Authorization requests
+        self.pages = Pages(state, flaw)
 
     async def authorize(self, request: Request) -> Response:
         """Judge a request, then sign in, then ask for consent."""
         if self.flaw == "login-first":
             return Response(status_code=302, headers={"Location": "/login"})
-        fields = parse_qs(request.url.query, keep_blank_values=True)
-        client = self.state.clients.get(fields.get("client_id", [""])[0])
+        form = parse_qs((await request.body()).decode())
+        if "client_id" in form and self.flaw != "authorize-post":
+            return Response(status_code=303, headers={"Location": f"/authorize?{urlencode(form, doseq=True)}"})
+        if "client_id" in form:
+            return PlainTextResponse("oops", 500)
+        response = await self.judged(request, parse_qs(request.url.query, keep_blank_values=True))
+        if self.flaw == "authorize-no-cors":
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    async def judged(self, request: Request, fields: Fields) -> Response:
+        """Judge a request."""
+        client = self.client(fields.get("client_id", [""])[0], fields)
         refusal = self.untrusted(fields, client)
         if refusal is not None or client is None:
             return refusal or PlainTextResponse("", 400)
-        error = self.wrong_request(fields)
+        error = self.wrong_request(fields, client)
+        if error.isdigit():
+            return PlainTextResponse("oops", int(error))
         if error:
-            return self.back(fields, {"error": error})
-        return await self.interact(request, fields, client)
+            return self.told(fields, error)
+        unasked = self.flaw == "authorize-authenticates"
+        return self.approve(fields, client) if unasked else await self.interact(request, fields, client)
 
-    def untrusted(self, fields: dict[str, list[str]], client: Client | None) -> Response | None:
+    def client(self, named: str, fields: Fields) -> Client | None:
+        """Return the client; a flaw takes any URL for one."""
+        if VOUCHED.get(self.flaw, "-") == named:
+            metadata = {"redirect_uris": fields["redirect_uri"], "token_endpoint_auth_method": "none"}
+            return Client(named, metadata)
+        return self.state.clients.get(named)
+
+    def untrusted(self, fields: Fields, client: Client | None) -> Response | None:
         """Refuse on a page what names no known client and redirect URI."""
-        named = fields.get("client_id", [""])[0]
-        uri = fields.get("redirect_uri", [""])[0]
-        if client is not None and self.redirects(uri, client.metadata["redirect_uris"]):
+        named, uris = fields.get("client_id", [""])[0], fields.get("redirect_uri", [])
+        if client is not None and len(uris) < 2:
+            known = client.metadata["redirect_uris"]
+            if not uris and (len(known) == 1 or self.flaw == "redirect-omitted-several"):
+                fields["redirect_uri"] = uris = known[:1]
+            if uris and registered(uris[0], known, self.flaw):
+                return None
+        if (
+            client is not None
+            and self.flaw == "redirect-duplicate"
+            and uris[:1]
+            and uris[0] in client.metadata["redirect_uris"]
+        ):
+            fields["redirect_uri"] = uris[-1:]
             return None
         if client is None and named and self.flaw == "authorize-unknown-client":
-            return Response(status_code=302, headers={"Location": f"{uri}?error=x"})
+            return Response(status_code=302, headers={"Location": f"{uris[0]}?error=x"})
+        if named.startswith("https://") and self.flaw == "cimd-redirect":
+            return self.told(fields, "invalid_client")
+        if named == "https://client.invalid/client.json" and self.flaw == "cimd-unreachable":
+            return PlainTextResponse("cannot be fetched", 502)
         shown = named if self.flaw == "authorize-escaped" else html.escape(named)
         status = 200 if self.flaw == ("authorize-unknown-status" if named else "authorize-missing-client") else 400
         headers = NO_STORE if self.flaw == "authorize-not-framed" else PAGE
         return HTMLResponse(f"<p>Unknown client {shown}</p>", status, headers)
 
-    def redirects(self, uri: str, registered: list[str]) -> bool:
-        """Say whether a redirect URI is registered, but for the port of a loopback one."""
+    def wrong_request(self, fields: Fields, client: Client) -> str:
+        """Return the error of a request, a status where it is one, empty when it is right."""
+        if any(len(values) > 1 for name, values in fields.items() if name not in REPEATED):
+            return "" if self.flaw == "authorize-duplicate" else "invalid_request"
+        if "mcp_oauth_audit" in fields and self.flaw == "authorize-unknown-parameter":
+            return "invalid_request"
+        if fields.get("response_mode") == [""] and self.flaw == "authorize-empty-parameter":
+            return "invalid_request"
+        if "request" in fields:
+            if self.flaw == "authorize-request-object":
+                fields["redirect_uri"] = ["https://evil.invalid/callback"]
+            return "request_not_supported"
+        if "request_uri" in fields:
+            return "500" if self.flaw == "authorize-request-uri" else "request_uri_not_supported"
+        return self.wrong_response_type(fields) or self.wrong_challenge(fields, client) or self.wrong_scope(fields)
 
-        def portless(value: str) -> str:
-            parts = urlsplit(value)
-            if parts.scheme != "http" or parts.hostname not in LOOPBACK or "@" in parts.netloc:
-                return value
-            return parts._replace(netloc=f"[{parts.hostname}]").geturl()
+    def wrong_response_type(self, fields: Fields) -> str:
+        """Return the error of the response type."""
+        wanted = fields.get("response_type", [""])[0]
+        if wanted == "code" or (wanted == "token" and self.flaw == "authorize-response-type"):
+            return ""
+        if not wanted:
+            return "" if self.flaw == "authorize-no-response-type" else "invalid_request"
+        return "unsupported_response_type"
 
-        return portless(uri) in {portless(item) for item in registered}
+    def wrong_challenge(self, fields: Fields, client: Client) -> str:
+        """Return the error of the code challenge."""
+        challenge, method = (fields.get(f"code_challenge{name}", [None])[0] for name in ("", "_method"))
+        if challenge is None or method is None or not challenge:
+            kept = "pkce-required-confidential" if client.secret else "pkce-required"
+            kept = "pkce-method-missing" if challenge else "pkce-empty" if challenge == "" else kept
+            return "" if self.flaw == kept else "invalid_request"
+        if method != "S256":
+            kept = "pkce-plain-refused" if method == "plain" else "pkce-method-unknown"
+            return "" if self.flaw == kept else "invalid_request"
+        if len(challenge) != 43:
+            return "" if self.flaw == "pkce-challenge-short" else "invalid_request"
+        odd = re.search(r"[^\w-]", challenge)
+        return "invalid_request" if odd and self.flaw != "pkce-challenge-charset" else ""
 
-    def wrong_request(self, fields: dict[str, list[str]]) -> str:
-        """Return the error of a request, empty when it is right."""
-        challenge = fields.get("code_challenge", [""])[0]
+    def wrong_scope(self, fields: Fields) -> str:
+        """Return the error of scope and resource."""
+        if self.flaw == "authorize-refuses":
+            return "unauthorized_client"
         resources = fields.get("resource", [f"{self.base}/mcp"])
-        scope = fields.get("scope", ["mcp:read"])[0].split()
-        if any(len(values) > 1 for name, values in fields.items() if name != "resource"):
-            return "invalid_request"
-        if "request" in fields or "request_uri" in fields:
-            return "request_not_supported" if "request" in fields else "request_uri_not_supported"
-        if fields.get("response_type") != ["code"]:
-            return "unsupported_response_type" if "response_type" in fields else "invalid_request"
-        if fields.get("code_challenge_method") != ["S256"] or len(challenge) != 43:
-            return "invalid_request"
         if any(resource not in {self.base, f"{self.base}/mcp"} for resource in resources):
             return "invalid_target"
-        return "" if set(scope) & SCOPES else "invalid_scope"
+        if "scope" not in fields:
+            return "invalid_request" if self.flaw == "authorize-scope-omitted" else ""
+        scope = fields["scope"][0]
+        if set(scope.split()) & SCOPES:
+            return ""
+        if self.flaw == ("authorize-scope-garbage" if '"' in scope else "authorize-unknown-scope"):
+            return "server_error" if '"' in scope else "500"
+        return "invalid_scope"
 
-    def back(self, fields: dict[str, list[str]], answer: dict[str, str], status: int = 302) -> Response:
+    def told(self, fields: Fields, error: str) -> Response:
+        """Tell the client an error."""
+        if self.flaw == "authorize-error-to-client":
+            return HTMLResponse(f"<p>{html.escape(error)}</p>", 400, PAGE)
+        answer = {"error": error}
+        if self.flaw == "authorize-error-characters":
+            answer["error_description"] = 'The method "S999" is not supported'
+        return self.back(fields, answer)
+
+    def back(self, fields: Fields, answer: dict[str, str], status: int = 302) -> Response:
         """Send the browser back to the client."""
+        kind = "error" if "error" in answer else "success"
         state = fields.get("state", [""])[0]
-        answer = {**answer, **({"state": state} if state else {}), "iss": self.base}
+        if self.flaw == "authorize-state" and kind == "success":
+            state = state.replace("+", " ")
+        if self.flaw == "authorize-state-on-error" and kind == "error":
+            state = ""
+        pairs = [*answer.items(), *([("state", state)] if state else [])]
+        if self.flaw != f"iss-{kind}":
+            issuer = f"{self.base}/" if self.flaw == "iss-exact" else self.base
+            pairs += [("iss", issuer)] * (2 if self.flaw == "iss-once" else 1)
         uri = fields["redirect_uri"][0]
-        location = f"{uri}{'&' if '?' in uri else '?'}{urlencode(answer)}"
-        return Response(
-            status_code=status, headers={**NO_STORE, "Location": location, "Referrer-Policy": "no-referrer"}
-        )
+        separator = "&" if "?" in uri else "?"
+        if "access_token" in answer or (self.flaw == "authorize-code" and "code" in answer):
+            separator = "#"
+        headers = {**NO_STORE, "Location": f"{uri}{separator}{urlencode(pairs)}", "Referrer-Policy": "no-referrer"}
+        absent = {"authorize-no-store": "Cache-Control", "authorize-referrer": "Referrer-Policy"}
+        headers.pop(absent.get(self.flaw, ""), None)
+        return Response(status_code=status, headers=headers)
 
-    async def interact(self, request: Request, fields: dict[str, list[str]], client: Client) -> Response:
+    async def interact(self, request: Request, fields: Fields, client: Client) -> Response:
         """Show the page that is due, or take its form."""
-        csrf = self.sessions.get(request.cookies.get(COOKIE, ""))
+        csrf = self.pages.csrf(request)
         form = {name: values[-1] for name, values in parse_qs((await request.body()).decode()).items()}
         if request.method == "POST" and "password" in form:
-            return self.sign_in(form, str(request.url))
+            return self.pages.sign_in(request, form)
         if csrf is None:
-            return self.page('<label>User <input name="username"></label><input type="password" name="password">')
+            silent = fields.get("prompt") == ["none"] and self.flaw != "authorize-prompt-none"
+            return self.told(fields, "login_required") if silent else self.pages.login(request)
         if request.method == "GET":
-            return self.page(
-                f"<p>{html.escape(client.metadata.get('client_name', ''))}</p>"
-                f'<input type="hidden" name="csrf" value="{csrf}">'
-                '<button name="decision" value="deny">Deny</button><button name="decision" value="approve">Allow</button>'
-            )
-        if form.get("csrf") != csrf:
+            return self.pages.consent(client, fields["redirect_uri"][0], csrf)
+        if form.get("csrf") != csrf and self.flaw not in {"consent-csrf", "consent-csrf-samesite"}:
             return HTMLResponse("<p>This form is not yours</p>", 403, PAGE)
         if form.get("decision") != "approve":
             return self.back(fields, {"error": "access_denied"}, 303)
         return self.approve(fields, client)
 
-    def page(self, inside: str, status: int = 200) -> Response:
-        """Return a page with a form that posts to where it came from."""
-        return HTMLResponse(f'<!doctype html><form method="post">{inside}<button>Go</button></form>', status, PAGE)
-
-    def sign_in(self, form: dict[str, str], url: str) -> Response:
-        """Begin a session."""
-        if (form.get("username"), form["password"]) != (USER, PASSWORD):
-            return self.page('<p>Wrong</p><input name="username"><input type="password" name="password">', 400)
-        session = secrets.token_urlsafe(8)
-        self.sessions[session] = secrets.token_urlsafe(8)
-        reply = Response(status_code=303, headers={**NO_STORE, "Location": url})
-        reply.set_cookie(COOKIE, session, path="/", secure=True, httponly=True, samesite="lax")
-        return reply
-
-    def approve(self, fields: dict[str, list[str]], client: Client) -> Response:
+    def approve(self, fields: Fields, client: Client) -> Response:
         """Issue a code."""
+        status = {"authorize-not-307": 307, "authorize-303": 302}.get(self.flaw, 303)
+        if fields.get("response_type") == ["token"]:
+            return self.back(fields, {"access_token": secrets.token_urlsafe(16)}, status)
         value = secrets.token_urlsafe(16)
         self.state.codes[value] = Code(
             client,
             fields["redirect_uri"][0],
-            fields["code_challenge"][0],
+            fields.get("code_challenge", [""])[0],
             [scope for scope in fields.get("scope", ["mcp:read"])[0].split() if scope in SCOPES],
             fields.get("resource", [f"{self.base}/mcp"])[0],
             fields.get("nonce", [""])[0],
         )
-        return self.back(fields, {"code": value}, 303)
+        return self.back(fields, {"code": value}, status)

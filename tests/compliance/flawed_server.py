@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import httpx2
 from flawed_authorization import Authorization
 from flawed_documents import document
+from flawed_registration import Registration
 from flawed_resource import Resource
 from flawed_state import State
 from flawed_tokens import TokenEndpoints
@@ -41,14 +42,14 @@ class FlawedServer:
         self.state = State(base)
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         authorization, tokens = Authorization(self.state, flaw), TokenEndpoints(self.state, flaw)
-        resource = Resource(self.state, flaw)
+        resource, registration = Resource(self.state, flaw), Registration(self.state, flaw)
         routes = [Route(path, self.well_known) for path in WELL_KNOWN]
         routes += [
             Route("/mcp", resource.mcp, methods=["GET", "POST", "OPTIONS", "DELETE"]),
             Route("/userinfo", resource.userinfo),
             Route("/authorize", authorization.authorize, methods=["GET", "POST"]),
-            Route("/register", authorization.register, methods=["POST"]),
-            Route("/register/{client_id}", authorization.manage, methods=["DELETE"]),
+            Route("/register", registration.register, methods=["GET", "POST"]),
+            Route("/register/{client_id}", registration.manage, methods=["GET", "DELETE"]),
             Route("/token", tokens.token, methods=["GET", "POST"]),
             Route("/revoke", tokens.revoke, methods=["POST"]),
             Route("/introspect", tokens.introspect, methods=["POST"]),

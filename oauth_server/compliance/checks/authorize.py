@@ -3,12 +3,15 @@
 from typing import Final
 
 from oauth_server.compliance import urls
+from oauth_server.compliance.checks.attempts import is_page
+from oauth_server.compliance.checks.pages import framing
 from oauth_server.compliance.checks.token_endpoint import CLIENT, REDIRECT
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.sources import mcp, oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 
 CHALLENGE: Final = ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")  # RFC 7636 appendix B
+ORIGIN: Final = "https://client.invalid"
 MARKUP: Final = "audit'\"><i>"
 CLIENT_ERRORS: Final = range(400, 500)
 REDIRECTS: Final = range(300, 400)
@@ -101,10 +104,20 @@ async def escaped(survey: Survey) -> Verdict:
 async def not_framed(survey: Survey) -> Verdict:
     """RFC 9700 section 4.16: clickjacking; judged by the page an unknown client gets."""
     exchange = await _ask(survey, ("client_id", CLIENT))
-    if "html" not in (exchange.answer.header("Content-Type") or "").lower():
+    if not is_page(exchange):
         raise Missing("no page is shown")
-    policy = ", ".join(exchange.answer.headers_of("Content-Security-Policy"))
-    options = exchange.answer.header("X-Frame-Options") or ""
-    right = "frame-ancestors" in policy or options.upper() in {"DENY", "SAMEORIGIN"}
-    shown = (exchange, f"Content-Security-Policy: {policy}, X-Frame-Options: {options}")
-    return judge("" if right else "The page may be framed by anyone", "The page cannot be framed", shown)
+    return framing(exchange)
+
+
+@rule(
+    "Scripts of other sites cannot read the authorization endpoint",
+    oauth("3.1"),
+    fix="Send no Access-Control-Allow-Origin from the authorization endpoint: browsers go there, scripts do not.",
+)
+async def no_cors(survey: Survey) -> Verdict:
+    """OAuth 2.1 section 3.1: CORS MUST NOT be supported at the authorization endpoint."""
+    url = await survey.stated("authorization_endpoint")
+    exchange = await survey.fetch("GET", url, {"Accept": "text/html", "Origin": ORIGIN})
+    value = exchange.answer.header("Access-Control-Allow-Origin")
+    problem = f"Access-Control-Allow-Origin is {value}" if value is not None else ""
+    return judge(problem, "It says nothing of CORS", (exchange, f"Access-Control-Allow-Origin: {value or '(absent)'}"))
