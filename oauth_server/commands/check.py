@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from oauth_server.commands.check_consent import PASSWORD, SECRET, TOKEN, Consent, Secrets, visiting
+from oauth_server.commands.check_operator import require_operator
+from oauth_server.commands.check_output import Output
+from oauth_server.commands.check_progress import Bar
 from oauth_server.commands.errors import NOT_DONE, CommandError, MistakeError
 from oauth_server.commands.local import GetLocal
-from oauth_server.commands.options import Json
-from oauth_server.commands.output import json_line
 
-TOKEN = "MCP_ACCESS_TOKEN"  # noqa: S105 - the name of an environment variable; no setting, so not MCP_OAUTH_…
-_MAX_TOKEN = 65_536
+if TYPE_CHECKING:
+    from oauth_server.compliance import Depth, Report, SpecVersion
 
+_ANOTHER = Output()
+_NOBODY = Consent()
 _EXAMPLES = f"""\
 Examples:
   server.py check
-  server.py check https://mcp.example.com/mcp --spec 2025-11-25
-  {TOKEN}=eyJ… server.py check https://mcp.example.com/mcp --depth active"""
+  server.py check https://mcp.example/mcp --spec 2025-11-25 --fail-on should
+  server.py check https://mcp.example/mcp --format html --output report.html
+  server.py check http://localhost:3000/mcp --depth adversarial --user alice
+  server.py check https://mcp.example/mcp --depth active --browser
+  {TOKEN}=… server.py check https://mcp.example/mcp --depth active
+  server.py check --json > before.json
+  server.py check --baseline before.json
+  server.py check --explain asm-pkce-s256
+
+Secrets are no arguments: {TOKEN}, {PASSWORD} and {SECRET}, or files.
+
+Exit status: 0 passed; 1 something that --fail-on asks for is not kept or could \
+not be judged, with --baseline only what is new; 2 a mistake in options or \
+values, or the server cannot be reached."""
 
 
 def check(local: GetLocal) -> App:
@@ -31,7 +44,7 @@ def check(local: GetLocal) -> App:
     @app.default
     async def run(
         url: Annotated[
-            str | None, Parameter(help="An MCP endpoint; omitted: this server, which must be running.")
+            str | None, Parameter(help="An MCP endpoint or an issuer; omitted: this server, which must be running.")
         ] = None,
         /,
         *,
@@ -40,37 +53,67 @@ def check(local: GetLocal) -> App:
             Parameter(help="The MCP specification to judge by."),
         ] = "2026-07-28",
         depth: Annotated[
-            Literal["passive", "active"], Parameter(help="active: also send requests that must be refused.")
+            Literal["passive", "active", "adversarial"],
+            Parameter(
+                help="passive reads public documents; active also walks the flow and sends requests that must be "
+                "refused; adversarial also attacks."
+            ),
         ] = "passive",
-        access_token_file: Annotated[
-            str | None, Parameter(help=f"A file with an access token for active checks. Else ${TOKEN} is taken.")
-        ] = None,
-        json: Json = False,
+        output: Annotated[Output, Parameter(name="*")] = _ANOTHER,
+        consent: Annotated[Consent, Parameter(name="*")] = _NOBODY,
+        explain: Annotated[str | None, Parameter(help="Print one check in full, by its id, and judge nothing.")] = None,
+        list_: Annotated[
+            bool, Parameter(name="--list", help="List the checks of --spec and --depth.", show_default=False)
+        ] = False,
     ) -> int:
-        """Check a server against the MCP authorization specification; failures come first, each with its fix.
+        """Check a server against the MCP authorization specification; failures come first, each with its fix."""
+        if explain is not None or list_:
+            from oauth_server.commands import check_explain  # noqa: PLC0415
 
-        Exit status 1 when a MUST is not kept or could not be judged, 2 when the server cannot be reached.
-        """
-        token = _token(access_token_file)
+            if explain is not None:
+                return check_explain.explain(explain, output)
+            return check_explain.listed(spec, depth, output)
+        before = output.prepare()
+        secrets = consent.secrets(depth)
         target = url or await _own(local)
-        from oauth_server.compliance.runner import audit  # noqa: PLC0415
-        from oauth_server.outbound import Outbound, OutboundError  # noqa: PLC0415
-
-        try:
-            await Outbound(local=True).request("GET", target)  # any answer will do
-            report = await audit(
-                target, outbound=Outbound(local=True), spec_version=spec, depth=depth, access_token=token
-            )
-        except OutboundError as error:
-            hint = "" if url else " Start the server, or give the URL of another one."
-            raise MistakeError(f"{target} cannot be reached: {error.reason}.{hint}") from None
-        if json:
-            json_line(report.as_dict())
-        else:
-            sys.stdout.write(report.text())
-        return NOT_DONE if report.summary["fail"] + report.summary["error"] else 0
+        await _reach(target, own=url is None)
+        if depth != "passive" and url is not None:
+            await require_operator(target, spec, given=consent.operator)
+        report = await _audit(target, spec, depth, consent, secrets)
+        return NOT_DONE if output.write(report, before) else 0
 
     return app
+
+
+async def _audit(target: str, spec: SpecVersion, depth: Depth, consent: Consent, secrets: Secrets) -> Report:
+    from oauth_server.compliance import LIMITS, audit  # noqa: PLC0415
+    from oauth_server.outbound import Outbound  # noqa: PLC0415
+
+    outbound = Outbound(local=True, limits=LIMITS[depth])
+    with Bar() as bar:
+        async with visiting(consent, secrets, depth, outbound, bar.tell) as found:
+            return await audit(
+                target,
+                outbound=outbound,
+                spec_version=spec,
+                depth=depth,
+                access_token=secrets.access_token,
+                visitor=found.visitor,
+                client=found.client,
+                progress=bar.progress,
+                seconds=found.seconds,
+            )
+
+
+async def _reach(target: str, *, own: bool) -> None:
+    """Return when the server answers anything at all."""
+    from oauth_server.outbound import Outbound, OutboundError  # noqa: PLC0415
+
+    try:
+        await Outbound(local=True).request("GET", target)
+    except OutboundError as error:
+        hint = " Start the server, or give the URL of another one." if own else ""
+        raise MistakeError(f"{target} cannot be reached: {error.reason}.{hint}") from None
 
 
 async def _own(local: GetLocal) -> str:
@@ -82,20 +125,3 @@ async def _own(local: GetLocal) -> str:
             raise CommandError(f"No server has served HTTP with {admin.location} yet: start it, or give a URL.")
         settings = admin.settings
         return deploy(settings, settings.host, settings.port, admin.issuer).endpoint
-
-
-def _token(path: str | None) -> str:
-    if path is None:
-        return os.environ.get(TOKEN, "").strip()
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            token = file.read(_MAX_TOKEN).strip()
-    except (OSError, ValueError) as error:
-        raise MistakeError(f"--access-token-file: {path} cannot be read ({_why(error)}).") from None
-    if not token:
-        raise MistakeError(f"--access-token-file: {path} is empty.")
-    return token
-
-
-def _why(error: OSError | ValueError) -> str:
-    return (error.strerror or "unreadable") if isinstance(error, OSError) else "not text"

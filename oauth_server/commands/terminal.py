@@ -22,18 +22,24 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Return when the person agrees, or `yes` says that they did; CommandError otherwise."""
+def confirm(question: str, *, yes: bool, option: str = "--yes", declined: str = "Nothing was changed.") -> None:
+    """Return when the person agrees, or `yes`, which `option` sets, says that they did; CommandError otherwise."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise MistakeError(f"{question} Nobody can be asked here: say --yes.")
+        raise MistakeError(f"{question} Nobody can be asked here: say {option}.")
     with _interruptible():
         sys.stderr.write(plain(f"{question} [y/N] "))
         sys.stderr.flush()
         answer = sys.stdin.readline()
     if answer.strip().lower() not in {"y", "yes"}:
-        raise CommandError("Nothing was changed.")
+        raise CommandError(declined)
+
+
+def password(username: str) -> str:
+    """A password that somebody has, asked for once without echo."""
+    with _interruptible():
+        return getpass(plain(f"Password of {username}: "))
 
 
 def new_password(username: str) -> str:
@@ -41,10 +47,10 @@ def new_password(username: str) -> str:
     if not sys.stdin.isatty():
         return _piped()
     with _interruptible():
-        password = getpass(plain(f"New password for {username}: "))
-        if getpass("The same again: ") != password:
+        first = getpass(plain(f"New password for {username}: "))
+        if getpass("The same again: ") != first:
             raise MistakeError("The two passwords differ.")
-    return password
+    return first
 
 
 def _piped() -> str:

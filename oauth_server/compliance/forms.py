@@ -82,7 +82,7 @@ class Form:
     def asks_password(self) -> bool:
         """Whether a person signs in here; a form for a NEW password is none, nor one that would put it into a URL."""
         found = self.passwords
-        return bool(found) and self.method == "post"
+        return len(found) == 1 and "new-password" not in found[0].autocomplete and self.method == "post"
 
     @property
     def username(self) -> Field | None:

@@ -35,9 +35,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def inert(text: str, limit: int, secrets: Iterable[str] = ()) -> str:
     """Return at most `limit` characters in which escapes, line breaks and direction marks are spelt out."""
-    seen = redact(text[:READ], secrets)
-    spelt = "".join(
+    line = spelt(redact(text[:READ], secrets)[: limit + 1])
+    return line if len(line) <= limit and len(text) <= READ else line[: limit - 1] + "…"
+
+
+def spelt(text: str) -> str:
+    """Return the text as one line: escapes, line breaks and direction marks are spelt out; does nothing twice."""
+    return "".join(
         character.encode("unicode_escape").decode() if unicodedata.category(character) in _ACTIVE else character
-        for character in seen[: limit + 1]
+        for character in text
     )
-    return spelt if len(spelt) <= limit and len(text) <= READ else spelt[: limit - 1] + "…"

@@ -3,11 +3,12 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from oauth_server.compliance.model import STATUSES, Depth, Result, SpecVersion
-
-SCHEMA_VERSION: Final = 1
+from oauth_server.compliance.reports import text
+from oauth_server.compliance.reports.assessment import Assessment
+from oauth_server.compliance.reports.baseline import SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,16 @@ class Report:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Return the counts: `total`, one per status, and under `levels` one per status for each level."""
+        """Return the counts: `total` and one per status, of all, in `levels` by level, in `roles` by role and level."""
         counted = Counter(result.status for result in self.checks)
-        by_level: dict[str, dict[str, int]] = {}
+        levels: dict[str, dict[str, int]] = {}
+        roles: dict[str, dict[str, dict[str, int]]] = {}
         for result in self.checks:
-            counts = by_level.setdefault(self._level(result), dict.fromkeys(STATUSES, 0))
-            counts[result.status] += 1
-        return {"total": len(self.checks), **{status: counted[status] for status in STATUSES}, "levels": by_level}
+            level = self._level(result)
+            for group in (levels, roles.setdefault(result.check.role, {})):
+                group.setdefault(level, dict.fromkeys(STATUSES, 0))[result.status] += 1
+        found: dict[str, Any] = {status: counted[status] for status in STATUSES}
+        return {"total": len(self.checks), **found, "levels": levels, "roles": roles}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report ready for JSON."""
@@ -48,31 +52,11 @@ class Report:
         }
 
     def text(self) -> str:
-        """Return the report for a person: what failed first, each with its fix; what passed as one line each."""
-        counts = ", ".join(f"{self.summary[status]} {status}" for status in reversed(STATUSES))
-        lines = [f"{self.target}", f"MCP {self.spec_version}, {self.depth}: {counts}", ""]
-        for status in STATUSES:
-            for result in self.checks:
-                if result.status == status:
-                    lines += self._lines(result)
-        return "\n".join(lines).rstrip() + "\n"
+        """Return the report for a person, in plain text: what failed first, with its fix."""
+        return text.render(Assessment(self))
 
     def _level(self, result: Result) -> str:
         return result.check.levels[self.spec_version]
-
-    def _lines(self, result: Result) -> list[str]:
-        check = result.check
-        lines = [f"{result.status.upper():5} {self._level(result):6} {check.id}: {check.title}"]
-        if result.status == "pass":
-            return lines
-        lines.append(f"      {result.summary}")
-        if result.status in {"fail", "warn"}:
-            for evidence in result.evidence:
-                seen = f"  {evidence.seen}" if evidence.seen else ""
-                lines.append(f"      {evidence.request} -> {evidence.status}{seen}")
-            source = check.sources[0]
-            lines += [f"      Fix: {check.fix}", f"      {source.document}, {source.section}: {source.url}"]
-        return [*lines, ""]
 
     def _as_dict(self, result: Result) -> dict[str, Any]:
         check = result.check

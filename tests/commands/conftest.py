@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 import server as program
-from tests.support.program import Ended
+from tests.support.program import Ended, environment
 
 
 class Piped(io.TextIOWrapper):
@@ -68,3 +68,9 @@ def shell(template: Path, tmp_path: Path) -> Shell:
     if not database.exists():
         shutil.copy(template, database)
     return Shell(database)
+
+
+@pytest.fixture
+def env(shell: Shell, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that works on the database of `shell`."""
+    return environment(tmp_path, MCP_OAUTH_DATABASE_URL=shell.location)

@@ -2,13 +2,10 @@
 
 import json
 import os
-import select
-import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import anyio.to_thread
@@ -16,6 +13,7 @@ import pytest
 
 from tests.commands.conftest import Shell
 from tests.support.program import ROOT, SERVER, environment, run
+from tests.support.terminal import terminal
 
 PASSWORD = "a password of bob's own"
 ON_THE_STORE = (
@@ -47,66 +45,6 @@ for words in json.loads(sys.argv[1]):
         assert end.code == 0
 print("\\x1e" + json.dumps([n for n in ("fastmcp", "mcp", "sqlalchemy", "pydantic", "asyncio") if n in sys.modules]))
 """
-# Makes the terminal on stdin the controlling one, as a login does, so that Ctrl-C and /dev/tty lead to it.
-ON_A_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
-
-
-class Terminal:
-    """A program on a terminal of its own."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", end: int) -> None:
-        self._process, self._end, self.seen = process, end, ""
-
-    def _read(self) -> bool:
-        """Read on; whether there may be more. A program that says nothing for half a minute hangs."""
-        if not select.select([self._end], [], [], 30)[0]:
-            raise AssertionError(f"it waits for something else: {self.seen}")
-        try:
-            self.seen += os.read(self._end, 4096).decode()
-        except OSError:  # the other side is closed
-            return False
-        return True
-
-    def expect(self, text: str) -> None:
-        """Read until the text is seen."""
-        while text not in self.seen:
-            assert self._read(), self.seen
-
-    def type(self, text: str) -> None:
-        """Type on the keyboard."""
-        os.write(self._end, text.encode())
-
-    def status(self) -> int:
-        """Read to the end; how the program ended."""
-        while self._read():
-            pass
-        return self._process.wait(30)
-
-
-@contextmanager
-def terminal(env: dict[str, str], *words: str) -> Iterator[Terminal]:
-    """Run `server.py WORDS` on a terminal."""
-    here, there = os.openpty()
-    command = (sys.executable, "-c", ON_A_TERMINAL, *SERVER, *words)
-    process = subprocess.Popen(
-        command, stdin=there, stdout=there, stderr=there, cwd=ROOT, env=env, start_new_session=True
-    )
-    os.close(there)
-    try:
-        yield Terminal(process, here)
-    finally:
-        os.close(here)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-
-@pytest.fixture
-def env(shell: Shell, tmp_path: Path) -> dict[str, str]:
-    """The environment of a process that works on the database of `shell`."""
-    return environment(tmp_path, MCP_OAUTH_DATABASE_URL=shell.location)
 
 
 async def usernames(shell: Shell) -> list[str]:

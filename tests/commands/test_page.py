@@ -3,6 +3,9 @@
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from tests.commands.conftest import Shell
 from tests.support.program import ROOT, Ended
@@ -57,7 +60,10 @@ def pattern_of(shown: str) -> str:
     return "".join("(?:.*\n)*" if line == "…\n" else re.escape(line) for line in shape(shown).splitlines(keepends=True))
 
 
-async def test_every_command_of_the_page_answers_as_the_page_shows(server: Running, shell: Shell) -> None:
+async def test_every_command_of_the_page_answers_as_the_page_shows(
+    server: Running, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a command writes a file
     actual: dict[str, str] = {}  # the identifiers of the page, and of this run
     last = Ended(0, "", "")
     ran = set()

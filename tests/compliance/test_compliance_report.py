@@ -53,15 +53,19 @@ async def test_the_schema_is_the_documented_one() -> None:
     )
     assert summary["levels"]["MUST"]["fail"] == 1
     assert sum(sum(counts.values()) for counts in summary["levels"].values()) == summary["total"]
+    assert summary["roles"]["authorization server"]["MUST"]["fail"] == 1
+    by_role = [counts for levels in summary["roles"].values() for counts in levels.values()]
+    assert sum(sum(counts.values()) for counts in by_role) == summary["total"]
 
 
 async def test_the_text_names_failures_first_with_their_fix() -> None:
     lines = (await run("asm-pkce-s256")).text().splitlines()
     assert lines[0] == TARGET
     assert "1 fail" in lines[1]
-    assert lines[3] == "FAIL  MUST   asm-pkce-s256: PKCE with S256 is advertised"
-    assert any(line.strip().startswith("Fix: ") for line in lines[4:8])
-    assert lines[-1].startswith("PASS")
+    assert lines[7:9] == ["authorization server metadata", "FAIL  MUST   asm-pkce-s256: PKCE with S256 is advertised"]
+    assert any(line.strip().startswith("Fix: ") for line in lines[9:13])
+    assert lines[-3].startswith("PASS")
+    assert lines[-1] == "Failed: asm-pkce-s256."
 
 
 async def test_a_token_stands_nowhere_in_a_report() -> None:
