@@ -182,7 +182,8 @@ class Authorization:
         session = secrets.token_urlsafe(8)
         self.sessions[session] = secrets.token_urlsafe(8)
         reply = Response(status_code=303, headers={**NO_STORE, "Location": url})
-        reply.set_cookie(COOKIE, session, path="/", secure=True, httponly=True, samesite="lax")
+        secure = self.base.startswith("https")
+        reply.set_cookie(COOKIE, session, path="/", secure=secure, httponly=True, samesite="lax")
         return reply
 
     def approve(self, fields: dict[str, list[str]], client: Client) -> Response:

@@ -8,7 +8,6 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from flawed_documents import SIGNER
 from flawed_state import Client, Grant, State
 from jose import JWTError, jwk, jwt
 from starlette.requests import Request
@@ -138,7 +137,7 @@ class TokenEndpoints:
         code.grant = grant = Grant(client, code.scope, code.resource)
         self.state.grants[grant.grant_id] = grant
         answer = self.tokens(grant, grant.scope)
-        if "openid" in grant.scope:
+        if "openid" in grant.scope and self.flaw != "id-token-issued":
             answer["id_token"] = self.state.id_token(grant, code.nonce)
         return answer
 
@@ -204,8 +203,4 @@ class TokenEndpoints:
 
     def grant_of(self, token: str) -> Grant | None:
         """Return the grant of an access token of ours."""
-        try:
-            claims = jwt.decode(token, SIGNER.public_key(), algorithms=["ES256"], options={"verify_aud": False})
-        except JWTError:
-            return None
-        return self.state.grants.get(claims.get("gid", ""))
+        return self.state.issued[token][0] if token in self.state.issued else None

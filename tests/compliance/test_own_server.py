@@ -10,7 +10,10 @@ from oauth_server.outbound import Outbound
 from tests.support.server import OWNER, PASSWORD, Running
 
 # What cannot be judged here, though nothing is wrong: the target is on loopback, and http.
-SKIPPED = {"transport-hsts", "bearer-accepted", "bearer-tampered"}
+SKIPPED = {"transport-hsts", "transport-tls-version", "leaks-forwarded-host"}
+# Nor what there is none of: sessions, event streams, lists that depend on the token.
+SKIPPED |= {"session-visible-ascii", "session-random", "session-no-credential"}
+SKIPPED |= {"transport-sse-buffering", "transport-list-private"}
 MOST_REQUESTS = 400
 
 

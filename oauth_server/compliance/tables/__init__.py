@@ -3,6 +3,6 @@
 from typing import Final
 
 from oauth_server.compliance.model import Check
-from oauth_server.compliance.tables import authorization, discovery, resource, tokens
+from oauth_server.compliance.tables import authorization, discovery, resource, tokens, transport
 
-CHECKS: Final[tuple[Check, ...]] = (*discovery.ROWS, *authorization.ROWS, *tokens.ROWS, *resource.ROWS)
+CHECKS: Final[tuple[Check, ...]] = (*discovery.ROWS, *authorization.ROWS, *tokens.ROWS, *resource.ROWS, *transport.ROWS)
