@@ -22,6 +22,9 @@ from oauth_server.core.fetched import Connect
 from oauth_server.core.grants import Grants
 from oauth_server.core.introspection import Introspection
 from oauth_server.core.keys import load_keys
+from oauth_server.core.known_browsers import KnownBrowsers
+from oauth_server.core.limits import Limits
+from oauth_server.core.logins import Logins
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.services import Services
@@ -35,7 +38,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import meta
 
 ISSUER = "issuer"  # where the HTTP server records its issuer, so that stdio and the commands use it
-FORM_SECRET = "form_secret"  # noqa: S105 - the name of the row with the key of the CSRF tokens
+FORM_SECRET = "form_secret"  # noqa: S105 - the name of the row with the key of CSRF tokens and known browsers
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ async def open_services(
             client_documents=client_documents,
             client_authentication=ClientAuthentication(clients, client_documents, assertions),
             users=users,
+            logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secret)),
             sessions=Sessions(store, form_secret, clock),
             grants=grants,
             client_credentials=ClientCredentials(deployment, store, tokens, clock),

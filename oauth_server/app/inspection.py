@@ -1,40 +1,49 @@
 """Compliance checks for the tool: of this server in process, of another one through the guarded client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import httpx2
 from starlette.types import ASGIApp
 
+from oauth_server.compliance.form_visitor import FormVisitor
 from oauth_server.compliance.model import SpecVersion
-from oauth_server.compliance.runner import audit
+from oauth_server.compliance.runner import LIMITS, audit
 from oauth_server.outbound import Outbound
-from oauth_tools.check_compliance import Inspect, Inspection
+from oauth_tools.check_compliance import Inspect, Inspection, Progress
 
 Face = Callable[[], AbstractAsyncContextManager[ASGIApp]]
 
 
-def inspector(face: Face) -> Inspect:
-    """The check the tool runs; `face` opens this server's own HTTP app."""
+def inspector(face: Face, hosts: Collection[str]) -> Inspect:
+    """The check the tool runs; `face` opens this server's own HTTP app.
 
-    async def inspect(asked: Inspection) -> tuple[dict[str, Any], str]:
+    `hosts`: those that may be inside the network although the caller is not the local operator.
+    """
+
+    async def inspect(asked: Inspection, progress: Progress) -> tuple[dict[str, Any], str]:
         if not asked.own:
-            return await _audit(asked, Outbound(local=asked.local))
+            outbound = Outbound(local=asked.local, allow=hosts, limits=LIMITS[asked.depth])
+            return await _audit(asked, outbound, progress)
         async with face() as app:
             # The server is asked over its own ASGI app: the same answers, and no name to resolve.
             transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 0))
-            return await _audit(asked, Outbound(local=True, transport=transport))
+            outbound = Outbound(local=True, transport=transport, limits=LIMITS[asked.depth])
+            return await _audit(asked, outbound, progress)
 
     return inspect
 
 
-async def _audit(asked: Inspection, outbound: Outbound) -> tuple[dict[str, Any], str]:
+async def _audit(asked: Inspection, outbound: Outbound, progress: Progress) -> tuple[dict[str, Any], str]:
     report = await audit(
         asked.server_url,
         outbound=outbound,
         spec_version=cast("SpecVersion", asked.spec_version),
         depth=asked.depth,
         access_token=asked.access_token,
+        # Nobody signs in for a tool: a flow is walked where the server approves unasked.
+        visitor=FormVisitor(outbound),
+        progress=progress,
     )
     return report.as_dict(), report.text()

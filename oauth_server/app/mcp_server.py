@@ -29,8 +29,9 @@ NAME = "MCP Docker Server"
 INSTRUCTIONS = """\
 This server is an OAuth 2.1 authorization server and a protected MCP resource server. Its mcp_oauth_* tools show and
 audit OAuth: read the metadata of this server, validate access tokens, see the configuration, register clients, and
-check this server (or another MCP server) against the MCP authorization specification. When a call is refused with
-403 insufficient_scope, sign in again and grant the scope that the challenge names."""
+check this server (or another MCP server) against the MCP authorization specification. The prompt debug_oauth guides
+from a server's URL to a configuration that works. When a call is refused with 403 insufficient_scope, sign in again
+and grant the scope that the challenge names."""
 
 Transport = Literal["http", "streamable-http", "sse"]
 
@@ -50,7 +51,7 @@ class McpServer(FastMCP[None]):
         # Set in worker processes, whose banner the parent shows.
         self.announces_owner = False
         super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
-        register_all(self, self.runtime, inspector(self._probed_face))
+        register_all(self, self.runtime, inspector(self._probed_face, settings.check_hosts))
 
     @asynccontextmanager
     async def _run_services(self, _server: FastMCP[None]) -> AsyncIterator[None]:

@@ -43,6 +43,9 @@ Examples:
     "enable": """\
 Example:
   server.py users enable alice""",
+    "unlock": """\
+Example:
+  server.py users unlock alice""",
     "set-password": """\
 Examples:
   server.py users set-password alice
@@ -62,6 +65,7 @@ def users(local: GetLocal) -> App:
     app.command(commands.show, name="list", help_epilogue=_EXAMPLES["list"])
     app.command(commands.disable, name="disable", help_epilogue=_EXAMPLES["disable"])
     app.command(commands.enable, name="enable", help_epilogue=_EXAMPLES["enable"])
+    app.command(commands.unlock, name="unlock", help_epilogue=_EXAMPLES["unlock"])
     app.command(commands.set_password, name="set-password", help_epilogue=_EXAMPLES["set-password"])
     app.command(commands.set_scope, name="set-scope", help_epilogue=_EXAMPLES["set-scope"])
     return app
@@ -139,6 +143,18 @@ class _Users:
             if user.disabled:
                 await admin.enable(user)
         say(f"{user.username} can sign in again." if user.disabled else f"{user.username} is not disabled.")
+
+    async def unlock(self, username: Name, /) -> None:
+        """Forget the failed attempts to sign in as a user, who would otherwise wait for a minute in a new browser."""
+        async with self._local().administration() as admin:
+            user = await _user(admin, username)
+            unlocked = await admin.unlock(user)
+        if user.disabled:
+            remark(f"{user.username} is disabled: `users enable {user.username}` lets them sign in.")
+        elif unlocked:
+            say(f"{user.username} can sign in at once: the failed attempts are forgotten.")
+        else:
+            say(f"{user.username} can sign in: nothing is counted against them.")
 
     async def set_password(self, username: Name, /, *, generate: Generate = False) -> None:
         """Set a user's password and end their browser sessions; applications stay connected.

@@ -14,7 +14,7 @@ TOOLS: Mapping[str, str] = {
     "mcp_oauth_validate_token": READ,
     "mcp_oauth_get_configuration": READ,
     "mcp_oauth_register_client": WRITE,  # ADMIN where open registration is off
-    "mcp_oauth_check_compliance": READ,  # WRITE for another server than this one
+    "mcp_oauth_check_compliance": READ,  # WRITE for another server than this one, ADMIN beyond depth passive
 }
 
 RESOURCES: Mapping[str, str] = {
@@ -23,6 +23,8 @@ RESOURCES: Mapping[str, str] = {
     "oauth://openid-configuration": READ,
     "oauth://jwks": READ,
     "oauth://me": READ,
+    "oauth://compliance": READ,  # the caller's own newest report
+    "ui://oauth/compliance.html": READ,
     "oauth://configuration": ADMIN,
     "oauth://clients": ADMIN,
     "oauth://clients/{client_id}": ADMIN,
@@ -71,7 +73,9 @@ def tool_scope(deployment: Deployment, name: str, arguments: Mapping[str, Any]) 
     if name == "mcp_oauth_check_compliance":
         server_url = arguments.get("server_url")
         if server_url and not (isinstance(server_url, str) and deployment.is_own(server_url)):
-            return WRITE
+            return WRITE  # beyond depth passive no scope is enough: the tool lets the local operator alone
+        if arguments.get("depth", "passive") != "passive":
+            return ADMIN  # it registers clients, and sends what must be refused
     return TOOLS.get(name)
 
 

@@ -8,6 +8,7 @@ from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
 from oauth_server.core.keys import ListedKey, listed_keys
+from oauth_server.core.limits import own
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
 from oauth_server.core.scopes import ADMIN, READ, WRITE, closed
@@ -16,7 +17,7 @@ from oauth_server.core.settings_rules import RefusedError, quoted
 from oauth_server.core.users import MAX_USERNAME, Users, normalise_username
 from oauth_server.store.records import AuditEvent, Client, Held, User
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import administration, audit, users
+from oauth_server.store.verbs import administration, audit, limits, users
 
 _MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the brackets
 
@@ -121,6 +122,13 @@ class Administration:
         happened = event(now, "user.enabled", "success", actor=user.username)
         await self._store.write(
             audit.recorded, lambda _: happened, users.set_disabled, user.user_id, False, now, now + ACCESS_TOKEN_MAX
+        )
+
+    async def unlock(self, user: User) -> bool:
+        """Forget the failed attempts to sign in as this user; False where none are counted."""
+        happened = event(self._clock(), "user.unlocked", "success", actor=user.username)
+        return await self._store.write(
+            audit.recorded, lambda any_: happened if any_ else None, limits.empty, own("account", user.username)
         )
 
     async def grants_of_client(self, client: Client) -> int:

@@ -239,3 +239,14 @@ class TooManyRegistrationsError(TemporarilyUnavailableError):
     def __init__(self, *, reason: str, retry_after: int) -> None:
         super().__init__(reason=reason, check="registration_bounds")
         self.retry_after = retry_after
+
+
+class TooManyAttemptsError(TemporarilyUnavailableError):
+    """A password that is not even looked at: too many wrong ones came before it; `retry_after` in seconds."""
+
+    status = 429
+
+    def __init__(self, *, reason: str, retry_after: int) -> None:
+        seconds = "1 second" if retry_after == 1 else f"{retry_after} seconds"
+        super().__init__(f"Too many attempts; try again in {seconds}.", reason=reason, check="attempts")
+        self.retry_after = retry_after

@@ -6,7 +6,6 @@ One parser serves the HTTP endpoints, the MCP tool and the command line.
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
 from oauth_server.core.audit import caller_address, event
@@ -25,6 +24,7 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
 from oauth_server.core.jwt import JwtError, unverified_statement
+from oauth_server.core.limits import source_of
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
@@ -42,7 +42,6 @@ BOUNDS: Final = Bounds(
     # At a few kilobytes each, some tens of megabytes; a flood that fills it ends within a day by itself.
     unused=10_000,
 )
-_IPV6_SITE: Final = 64  # bits: whoever has one address of such a network usually has them all
 
 
 class Registration:
@@ -200,19 +199,6 @@ def client_information(
             "registration_access_token": token,
         }
     return answer | registered_metadata(client)
-
-
-def source_of(address: str) -> str:
-    """What registrations are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
-    try:
-        found: IPv4Address | IPv6Address = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(IPv6Network((int(found), _IPV6_SITE), strict=False))
 
 
 def _registered(client: Client, by: str = "") -> AuditEvent:

@@ -13,6 +13,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.grants import Grants
 from oauth_server.core.introspection import Introspection
+from oauth_server.core.logins import Logins
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.sessions import Sessions
@@ -34,6 +35,7 @@ class Services:
     client_documents: ClientDocuments
     client_authentication: ClientAuthentication
     users: Users
+    logins: Logins
     sessions: Sessions
     grants: Grants
     client_credentials: ClientCredentials

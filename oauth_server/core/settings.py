@@ -122,6 +122,9 @@ class Settings(BaseSettings):
     cimd_hosts: Annotated[tuple[str, ...], BeforeValidator(uris.hosts)] = Field(
         (), validation_alias="MCP_OAUTH_CIMD_HOSTS"
     )
+    check_hosts: Annotated[tuple[str, ...], BeforeValidator(uris.hosts_and_ports)] = Field(
+        (), validation_alias="MCP_OAUTH_CHECK_HOSTS"
+    )
     private_use_redirect_uris: Annotated[tuple[str, ...], BeforeValidator(uris.private_use_uris)] = Field(
         (), validation_alias="MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS"
     )

@@ -37,6 +37,12 @@ def hosts(value: str) -> tuple[str, ...]:
     return each_once(map(_authority, value.replace(",", " ").split()), f"{_HOSTS}, each once")
 
 
+def hosts_and_ports(value: str) -> tuple[str, ...]:
+    """Return hosts as `hosts` does, but that 443 stays where it is written: such an entry means that port alone."""
+    words = value.replace(",", " ").split()
+    return each_once((_authority(word) + ":443" * word.endswith(":443") for word in words), f"{_HOSTS}, each once")
+
+
 def _authority(value: str) -> str:
     if any(character in value for character in "/?#@*"):
         raise RefusedError(f"{quoted(value)} is not a host", _HOSTS)

@@ -4,6 +4,7 @@ Sources: RFC 9106 (Argon2), NIST SP 800-63B section 3.1.1 (length before complex
 """
 
 import unicodedata
+from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -61,7 +62,7 @@ def _normalise_password(password: str) -> str | None:
 
 
 class Users:
-    """Signs people in and keeps their ceilings at hand."""
+    """Knows people and their passwords, and keeps their ceilings at hand."""
 
     def __init__(self, store: Store, revoked: RevocationFilter, clock: Clock) -> None:
         self._store = store
@@ -89,19 +90,17 @@ class Users:
         created = await self._store.write(users.add_owner_if_nobody, owner)
         return password if created and given is None else None
 
-    async def sign_in(self, username: str, password: str) -> User | None:
-        """The enabled user these credentials belong to, None otherwise; both take one Argon2 verification."""
-        name, normal = normalise_username(username[: MAX_USERNAME + 1]), _normalise_password(password)
-        user = None
+    async def verified(self, name: str, password: str) -> User | None:
+        """The enabled user of that name with that password, None otherwise; both take one Argon2 verification.
+
+        `name` is normalised. How often somebody may be wrong is bounded in `logins.py`.
+        """
+        user, normal = None, _normalise_password(password)
         if "\x00" not in name and name.isprintable() and len(name) <= MAX_USERNAME:
             user = await self._store.read(users.by_username, name)
         stored = user.password_hash if user is not None and normal is not None else _NOBODY
         matches = await self._matches(stored, normal or "")
-        signed_in = user if matches and user is not None and not user.disabled else None
-        if signed_in is None:
-            happened = event(self._clock(), "login", "failure", actor=ascii(name))
-            await self._store.write(audit.append, happened)
-        return signed_in
+        return user if matches and user is not None and not user.disabled else None
 
     async def by_username(self, username: str) -> User | None:
         """The user of that name."""
@@ -111,17 +110,16 @@ class Users:
         """The user with that `sub`."""
         return await self._store.read(users.by_id, user_id)
 
-    async def confirms(self, user: User, password: str) -> bool:
-        """Whether this is the person's present password: asked before what a borrowed browser must not do."""
+    async def has_password(self, user: User, password: str) -> bool:
+        """Whether this is the person's present password."""
         normal = _normalise_password(password)
-        matches = normal is not None and await self._matches(user.password_hash, normal)
-        if not matches:
-            happened = event(self._clock(), "password.confirmed", "failure", actor=user.username)
-            await self._store.write(audit.append, happened)
-        return matches
+        return normal is not None and await self._matches(user.password_hash, normal)
 
-    async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> None:
-        """Set a new password and end the person's other sessions; raises PasswordError when it is not acceptable."""
+    async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> User:
+        """Set a new password and end the person's other sessions; returns the user as they are now.
+
+        Raises PasswordError when it is not acceptable.
+        """
         if password != again:
             raise PasswordError("The two passwords differ.")
         hashed = await self.hash_new(user.username, password, present=user.password_hash)
@@ -129,6 +127,7 @@ class Users:
         await self._store.write(
             audit.recorded, lambda _: happened, users.set_password, user.user_id, hashed, session_hash
         )
+        return replace(user, password_hash=hashed, must_change_password=False)
 
     async def hash_new(self, username: str, password: str, *, present: str = "") -> str:
         """The hash of a new password; raises PasswordError when it is not acceptable. `present`: the hash so far."""

@@ -1,6 +1,7 @@
 """The account page: connected applications, browser sessions, the password (RFC 9700 sections 4.7 and 4.16)."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -8,14 +9,14 @@ from starlette.responses import Response
 
 from oauth_server.core.clock import random_token
 from oauth_server.core.documents import ACCOUNT_PATH
-from oauth_server.core.errors import InvalidRequestError
+from oauth_server.core.errors import InvalidRequestError, TooManyAttemptsError
 from oauth_server.core.services import Services
 from oauth_server.core.users import PasswordError
 from oauth_server.flow import pages
 from oauth_server.flow.account_view import account_view
-from oauth_server.flow.authorize import WRONG_CREDENTIALS
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import page_reply, read_form, redirect_reply
+from oauth_server.flow.login import Login, too_many
 from oauth_server.flow.own_form import check_own_form
 from oauth_server.store.records import Session
 
@@ -33,6 +34,7 @@ class Account:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._cookie = SessionCookie(services.deployment)
+        self._signing_in = Login(services)
         self._steps: Mapping[str, Step] = {
             "disconnect": self._disconnect,
             "end_sessions": self._end_sessions,
@@ -52,7 +54,9 @@ class Account:
         # The page for a password of one's own has that form alone, so its button says nothing.
         action = form.get("action", "password" if "new_password" in form else "sign_in")
         if action == "sign_in":
-            return await self._sign_in(request, form.get("username", ""), form.get("password", ""))
+            username, password = form.get("username", ""), form.get("password", "")
+            again = partial(self._login, request, username)
+            return await self._signing_in.sign_in(request, username, password, after=ACCOUNT_PATH, again=again)
         session = await self._services.sessions.find(cookie)
         if session is None:
             return self._login(request, error="Your session has ended; sign in again.")
@@ -71,14 +75,6 @@ class Account:
         reply = page_reply(html, 400 if error else 200)
         if known is None:
             self._cookie.set(reply, cookie)
-        return reply
-
-    async def _sign_in(self, request: Request, username: str, password: str) -> Response:
-        user = await self._services.users.sign_in(username, password)
-        if user is None:
-            return self._login(request, username, WRONG_CREDENTIALS)
-        reply = redirect_reply(ACCOUNT_PATH, after_post=True)
-        self._cookie.set(reply, await self._services.sessions.start(user, self._cookie.read(request)))
         return reply
 
     async def _account(self, request: Request, session: Session, error: str | None = None) -> Response:
@@ -104,16 +100,17 @@ class Account:
         return _done("end_sessions")
 
     async def _change_password(self, request: Request, session: Session, form: Mapping[str, str]) -> Response:
-        users = self._services.users
         present, new, again = (form.get(n, "") for n in ("password", "new_password", "new_password_again"))
-        # At the first login the present password was given a moment ago.
-        if not session.user.must_change_password and not await users.confirms(session.user, present):
-            return await self._account(request, session, "The present password is wrong.")
         try:
-            await users.change_password(session.user, new, again, session.session_hash)
+            # At the first login the present password was given a moment ago.
+            if not session.user.must_change_password and not await self._services.logins.confirms(session, present):
+                return await self._account(request, session, "The present password is wrong.")
+            user = await self._services.users.change_password(session.user, new, again, session.session_hash)
+        except TooManyAttemptsError as error:
+            return too_many(request, error, await self._account(request, session, error.description))
         except PasswordError as error:
             return await self._account(request, session, str(error))
-        return _done("password")
+        return self._signing_in.remember(_done("password"), user)
 
 
 def _done(step: str) -> Response:

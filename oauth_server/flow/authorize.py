@@ -3,6 +3,7 @@
 Sources: OAuth 2.1 section 4.1, RFC 9207, OpenID Connect Core 1.0 section 3.1.2, RFC 9700 sections 4.1 and 4.12.
 """
 
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -35,10 +36,9 @@ from oauth_server.flow.http import (
     redirect_reply,
     to_params,
 )
+from oauth_server.flow.login import Login
 from oauth_server.flow.turn import Turn
 from oauth_server.store.records import Session
-
-WRONG_CREDENTIALS = "The user name or the password is wrong."
 
 
 class Authorize:
@@ -49,6 +49,7 @@ class Authorize:
         self._deployment = services.deployment
         self._cookie = SessionCookie(services.deployment)
         self._forms = Forms(services, self._cookie)
+        self._login = Login(services)
 
     async def get(self, request: Request) -> Response:
         """Show what is still missing, or answer the client."""
@@ -215,21 +216,19 @@ class Authorize:
         return await self._decide(turn, turn.session, form["decision"], chosen)
 
     async def _sign_in(self, turn: Turn, username: str, password: str) -> Response:
-        user = await self._services.users.sign_in(username, password)
-        if user is None:
-            return self._forms.login(turn, username, WRONG_CREDENTIALS)
-        session_id = await self._services.sessions.start(user, turn.cookie)
-        reply = redirect_reply(turn.action_after_login, after_post=True)
-        self._cookie.set(reply, session_id)
-        return reply
+        again = partial(self._forms.login, turn, username)
+        return await self._login.sign_in(turn.request, username, password, after=turn.action_after_login, again=again)
 
     async def _change_password(self, turn: Turn, session: Session, form: dict[str, str]) -> Response:
+        if not session.user.must_change_password:
+            # Whoever has a password of their own changes it at the account page, which asks for the present one.
+            return redirect_reply(turn.action, after_post=True)
         new, again = form.get("new_password", ""), form.get("new_password_again", "")
         try:
-            await self._services.users.change_password(session.user, new, again, session.session_hash)
+            user = await self._services.users.change_password(session.user, new, again, session.session_hash)
         except PasswordError as error:
             return self._forms.password(turn, session, str(error))
-        return redirect_reply(turn.action, after_post=True)
+        return self._login.remember(redirect_reply(turn.action, after_post=True), user)
 
     async def _decide(self, turn: Turn, session: Session, decision: str, chosen: set[str]) -> Response:
         if session.user.must_change_password or self._must_sign_in(turn, session):

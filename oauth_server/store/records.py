@@ -59,6 +59,28 @@ class TooMany:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where failed attempts are counted: it holds `size` of them, and one leaves each `interval` seconds.
+
+    `kind` says by what they are counted; one that is `shared` by many people is not emptied by a success.
+    """
+
+    kind: str
+    key: bytes
+    size: int
+    interval: float
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """A bucket without room for another attempt, and when there is room again (Unix seconds)."""
+
+    bucket: Bucket
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class InitialAccessToken:
     """The right to register a number of clients (RFC 7591 section 3); of the token itself only the SHA-256 is kept."""
 

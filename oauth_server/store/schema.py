@@ -238,6 +238,17 @@ revocations = Table(
     sqlite_with_rowid=False,
 )
 
+# Failed attempts at a password, counted by account, address or browser: buckets that empty at a steady pace.
+failed_attempts = Table(
+    "failed_attempts",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    # What GCRA calls the theoretical arrival time: the count is how long that is from now, in intervals.
+    Column("empty_at", Double, nullable=False),
+    Index("failed_attempts_by_end", "empty_at"),
+    sqlite_with_rowid=False,
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -45,6 +45,7 @@ VALUES = {
     "MCP_OAUTH_SIGNING_ALG": "HS256",
     "MCP_OAUTH_CIMD": "everyone",
     "MCP_OAUTH_CIMD_HOSTS": "https://a.example",
+    "MCP_OAUTH_CHECK_HOSTS": "10.0.0.0/8",
     "MCP_OAUTH_ADMIN_USERNAME": "ad\x1bmin",
     "MCP_OAUTH_ADMIN_PASSWORD": "hunter2",
     "MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS": "javascript:alert(1)",

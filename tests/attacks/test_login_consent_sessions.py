@@ -1,7 +1,6 @@
 """Signing in: no session can be prepared for somebody else, and no answer tells which users exist."""
 
 import unicodedata
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from http.cookies import SimpleCookie
 
@@ -25,29 +24,8 @@ from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running
 
 
-@pytest.fixture
-def verified(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The passwords that Argon2 was asked to verify, which it still does."""
-    seen: list[str] = []
-    verify = PasswordHasher.verify
-
-    def watched(hasher: PasswordHasher, stored: str, password: str) -> bool:
-        seen.append(password)
-        return verify(hasher, stored, password)
-
-    monkeypatch.setattr(PasswordHasher, "verify", watched)
-    return seen
-
-
 def name_of(server: Running) -> str:
     return f"mcp_session_{server.port}"
-
-
-def held(browser: Browser) -> str:
-    """The one session id the browser holds, the same for every path."""
-    (value,) = {cookie.value for cookie in browser.http.cookies.jar}
-    assert value is not None
-    return value
 
 
 async def attempt(browser: Browser, client: OAuthClient, username: str, password: str) -> httpx2.Response:
@@ -58,12 +36,12 @@ async def attempt(browser: Browser, client: OAuthClient, username: str, password
 @pytest.mark.requirement("attack-25")
 async def test_session_id_changes_at_each_login(server: Running, browser: Browser, client: OAuthClient) -> None:
     page = await browser.http.get(client.url(Pkce.new()))
-    ids = [held(browser)]
+    ids = [browser.session_id]
     assert (await state_of(server))["browser_sessions"] == []
     await browser.sign_in(page)
-    ids.append(held(browser))
+    ids.append(browser.session_id)
     await browser.sign_in(await browser.http.get(client.url(Pkce.new(), prompt="login")))
-    ids.append(held(browser))
+    ids.append(browser.session_id)
     assert len(set(ids)) == 3
     assert all(len(value) >= 43 for value in ids)
     rows = (await state_of(server))["browser_sessions"]
@@ -80,7 +58,7 @@ async def test_session_id_fixed_before_the_login_is_worth_nothing_after_it(
     page = await browser.http.get(client.url(Pkce.new()))
     reply = await browser.submit(page, {"username": OWNER, "password": PASSWORD})
     assert reply.status_code == 303
-    given = {SimpleCookie(line)[name_of(server)].value for line in reply.headers.get_list("set-cookie")}
+    given = {morsel.value for line in reply.headers.get_list("set-cookie") for morsel in SimpleCookie(line).values()}
     assert planted not in given
     attacker = browser_of(closing, server)
     attacker.http.cookies.set(name_of(server), planted)
@@ -94,7 +72,7 @@ async def test_live_session_of_the_attacker_ends_when_the_victim_signs_in_over_i
     await add_user(server)
     attacker = browser_of(closing, server)
     await consent_page(attacker, client.url(Pkce.new()))
-    browser.http.cookies.set(name_of(server), held(attacker), path="/oauth/authorize")
+    browser.http.cookies.set(name_of(server), attacker.session_id, path="/oauth/authorize")
     page = await browser.http.get(client.url(Pkce.new(), prompt="login"))
     assert (await browser.submit(page, {"username": OWNER, "password": PASSWORD})).status_code == 303
     assert 'type="password"' in shown(await attacker.http.get(client.url(Pkce.new())))

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.support.browser import query_of
+from tests.support.npm import UnavailableError, install
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running, running
 
@@ -24,6 +25,24 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# From outside the page: its policy lets no script in, and bypassing the policy would not test the page as it is.
+RUN_AXE = """() => axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(found => ({
+    violations: found.violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`),
+    incomplete: found.incomplete.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`),
+    passes: found.passes.length,
+}))"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    try:
+        folder: Path = install().folder
+    except UnavailableError as error:
+        pytest.skip(f"axe-core: {error}")
+    return (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -1,31 +1,12 @@
 """Every page, in light and dark, as axe judges it (WCAG 2.2 A and AA, and axe's own best practices)."""
 
-from pathlib import Path
-
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Desk, sign_in
+from tests.browser.conftest import RUN_AXE, Desk, sign_in
 from tests.support.authorize import ALICE_PASSWORD, add_user
-from tests.support.npm import TEST_SECONDS, UnavailableError, install
+from tests.support.npm import TEST_SECONDS
 from tests.support.server import PASSWORD
-
-# From outside the page: its policy lets no script in, and bypassing the policy would not test the page as it is.
-RUN = """() => axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(found => ({
-    violations: found.violations.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`),
-    incomplete: found.incomplete.map(v => `${v.id}: ${v.nodes.map(n => n.html).join(' ')}`),
-    passes: found.passes.length,
-}))"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The source of axe-core."""
-    try:
-        folder: Path = install().folder
-    except UnavailableError as error:
-        pytest.skip(f"axe-core: {error}")
-    return (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 class Judged:
@@ -39,7 +20,7 @@ class Judged:
         """The page of this heading has no violation, and nothing that axe could not decide."""
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
         await self.page.evaluate(self._source)
-        found = await self.page.evaluate(RUN)
+        found = await self.page.evaluate(RUN_AXE)
         assert found["violations"] == [], heading
         assert found["incomplete"] == [], heading
         assert found["passes"] > 0

@@ -125,10 +125,13 @@ async def test_session_cookie_changes_at_login_and_never_reaches_the_client(desk
     await lands(page, desk)
     assert {cookie["path"] for cookie in after} == {"/oauth/authorize", "/oauth/logout", "/account"}
     for cookie in (*before, *after):
-        assert cookie["name"] == f"mcp_session_{desk.server.port}"
         assert cookie["httpOnly"] is True
         assert cookie["sameSite"] == "Lax"
-        assert cookie["expires"] == -1
+    session, known = f"mcp_session_{desk.server.port}", f"mcp_known_browser_{desk.server.port}"
+    assert {(cookie["name"], cookie["expires"] == -1) for cookie in before} == {(session, True)}
+    # That the browser is known outlives it, and goes only where a person signs in.
+    assert {(cookie["name"], cookie["expires"] == -1) for cookie in after} == {(session, True), (known, False)}
+    assert {cookie["path"] for cookie in after if cookie["name"] == known} == {"/oauth/authorize", "/account"}
     assert not {cookie["value"] for cookie in before} & {cookie["value"] for cookie in after}
     # localhost is one host to cookies, whatever the port; and the address of the page is nobody's business.
     fields = next(fields for target, fields in desk.callback.arrived if target.startswith("/callback"))

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 import pytest
 
 from tests.support.browser import Browser
-from tests.support.mcp_http import ask, token_for
+from tests.support.mcp_http import ask, call, token_for
 from tests.support.npm import PACKAGES
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.program import ROOT, environment, greet, program
@@ -18,6 +18,7 @@ from tests.support.publisher import URL
 from tests.support.server import Running
 
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+CHECK = "mcp_oauth_check_compliance"
 HERE = "/path/to/here"
 
 
@@ -54,6 +55,7 @@ async def test_sentences_on_the_page_are_those_the_server_tells(
     pkce = Pkce.new()
     foreign = {"Origin": "http://localhost:9999"}
     read_alone = await token_for(server, "mcp:read", audience=[f"{server.url}/mcp"])
+    write = await token_for(server, "mcp:write", audience=[f"{server.url}/mcp"])
     scheme = {"redirect_uris": ["app://callback"]}
     replies = [
         await client.http.post("/", json={}),
@@ -65,8 +67,9 @@ async def test_sentences_on_the_page_are_those_the_server_tells(
         await client.http.post("/mcp", json={}, headers=foreign),
         await browser.sign_in(await browser.http.get(client.url(pkce, client_id=URL))),
         await ask(client.http, "legacy", "tools/call", {"name": "mcp_oauth_register_client"}, read_alone),
+        await call(client.http, "legacy", CHECK, write, server_url="https://mcp.invalid", depth="active"),
     ]
-    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:13]]
+    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:14]]
     for sentence, reply in zip(told, replies, strict=True):
         heard = unescape(reply.text) + unquote_plus(reply.headers.get("location", ""))
         assert sentence.replace("http://localhost:8000", server.url) in heard, sentence

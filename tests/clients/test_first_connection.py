@@ -25,6 +25,7 @@ DOCUMENTS = {
     "oauth://openid-configuration",
     "oauth://jwks",
 }
+THE_CALLERS = {"oauth://me", "oauth://compliance", "ui://oauth/compliance.html"}
 ADMINISTRATION = {"oauth://configuration", "oauth://clients", "oauth://grants", "oauth://audit"}
 DISCOVERY = [
     ("POST", "/mcp", 401),
@@ -141,7 +142,7 @@ async def test_all_six_tools_answer(kind: Kind, era: Era, server: Running, perso
 
 async def test_resources_are_read(kind: Kind, era: Era, server: Running, person: Person) -> None:
     async with connected(kind, era, f"{server.url}/mcp", person) as connection:
-        assert await connection.resources() == {*DOCUMENTS, *ADMINISTRATION, "oauth://me"}
+        assert await connection.resources() == {*DOCUMENTS, *ADMINISTRATION, *THE_CALLERS}
         read = {uri: json.loads(await connection.read(uri)) for uri in sorted(DOCUMENTS)}
         me = json.loads(await connection.read("oauth://me"))
     assert read["oauth://protected-resource"]["resource"] == f"{server.url}/mcp"

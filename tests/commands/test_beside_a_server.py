@@ -1,5 +1,6 @@
 """Commands on the store of a running server, which takes every change in within a poll."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -189,3 +190,31 @@ async def test_commands_change_neither_the_recorded_issuer_nor_the_owner(server:
     assert f"MCP_OAUTH_ISSUER {server.url} recorded by the server" in [
         " ".join(row.split()) for row in shown.splitlines()
     ]
+
+
+@pytest.mark.requirement("attack-26")
+async def test_unlocking_lets_a_user_sign_in_at_once_whom_somebody_elses_guesses_kept_out(
+    server: Running, shell: Shell, browser: Browser, client: OAuthClient
+) -> None:
+    said = "admin can sign in: nothing is counted against them.\n"
+    assert await shell.says("users", "unlock", "admin") == said
+    guesser = Browser(server.url, password="a wrong password")
+    for _ in range(11):
+        assert not await can_sign_in(guesser, client)
+    await guesser.close()
+    assert not await can_sign_in(browser, client)
+    said = "admin can sign in at once: the failed attempts are forgotten.\n"
+    assert await shell.says("users", "unlock", "Admin") == said
+    assert await can_sign_in(browser, client)
+    found = [
+        json.loads(line) for line in (await shell.says("audit", "--event", "user.unlocked", "--json")).splitlines()
+    ]
+    assert [(event["actor"], event["address"], event["outcome"]) for event in found] == [("admin", "local", "success")]
+    assert (await shell("users", "unlock", "nobody")).status == 1
+    await shell("users", "disable", "admin", "--yes")
+    ended = await shell("users", "unlock", "admin")
+    assert (ended.status, ended.out, ended.err) == (
+        0,
+        "",
+        "admin is disabled: `users enable admin` lets them sign in.\n",
+    )

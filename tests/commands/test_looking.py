@@ -79,7 +79,7 @@ async def test_the_log_is_searched_by_event_user_client_and_time(shell: Shell, s
     await history(shell)
     await shell.says("users", "set-scope", "bob", "mcp:read")
     await shell.says("clients", "add", "--redirect-uri", "https://a.example/cb")
-    assert await server.services.users.sign_in("Bob", "a wrong password") is None
+    assert await server.services.logins.sign_in("Bob", "a wrong password") is None
 
     async def found(*words: str) -> list[str]:
         return [event["event"] for event in rows((await shell("audit", *words, "--json")).out)]

@@ -74,6 +74,17 @@ def test_what_is_implied_grows_and_is_complete(held: frozenset[str]) -> None:
             ]
         ),
         ("tools/call", {"name": "mcp_oauth_check_compliance", "arguments": ["server_url"]}, READ, READ),
+        *(
+            ("tools/call", {"name": "mcp_oauth_check_compliance", "arguments": arguments}, scope, scope)
+            for arguments, scope in [
+                ({"depth": "passive"}, READ),
+                ({"depth": "active"}, ADMIN),
+                ({"depth": "adversarial", "server_url": "http://localhost:8000/mcp"}, ADMIN),
+                ({"depth": None}, ADMIN),
+                ({"depth": ["passive"]}, ADMIN),
+                ({"depth": "active", "server_url": "https://other.example"}, WRITE),
+            ]
+        ),
         ("tools/call", {"name": "unknown"}, None, None),
         ("tools/call", {}, None, None),
         ("tools/list", {"name": "mcp_oauth_register_client"}, None, None),
@@ -83,7 +94,10 @@ def test_what_is_implied_grows_and_is_complete(held: frozenset[str]) -> None:
         ("resources/read", {"uri": "oauth://clients/c1"}, ADMIN, ADMIN),
         ("resources/read", {"uri": "oauth://clients/../me"}, ADMIN, ADMIN),
         ("resources/subscribe", {"uri": "oauth://grants"}, ADMIN, ADMIN),
+        ("resources/read", {"uri": "oauth://compliance"}, READ, READ),
+        ("resources/read", {"uri": "ui://oauth/compliance.html"}, READ, READ),
         ("resources/read", {"uri": "oauth://unknown"}, None, None),
+        ("prompts/get", {"name": "debug_oauth"}, None, None),
         ("resources/read", {"uri": "oauth://clientsx"}, None, None),
         ("resources/read", {}, None, None),
     ],

@@ -7,6 +7,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from oauth_server.core.known_browsers import KnownBrowsers
+from oauth_server.core.limits import Limits
+from oauth_server.core.logins import Logins
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.sessions import FORM_LIFETIME, LIFETIME, Sessions
 from oauth_server.core.settings import load
@@ -33,31 +36,36 @@ def users(store: Store, clock: ManualClock) -> Users:
 
 
 @pytest.fixture
+def logins(users: Users, store: Store, clock: ManualClock) -> Logins:
+    return Logins(users, Limits(store, clock), KnownBrowsers("secret of the forms"))
+
+
+@pytest.fixture
 def sessions(store: Store, clock: ManualClock) -> Sessions:
     return Sessions(store, "secret of the forms", clock)
 
 
-async def test_the_owner_signs_in_under_every_spelling_of_the_name(users: Users) -> None:
+async def test_the_owner_signs_in_under_every_spelling_of_the_name(users: Users, logins: Logins) -> None:
     assert await users.create_owner(load(OWNER)) is None  # a given password is not handed out
     for name in ("zoë", "ZOË", " Zoë ", "zoe\u0308"):
-        found = await users.sign_in(name, PASSWORD)
+        found = await logins.sign_in(name, PASSWORD)
         assert found is not None, name
         assert (found.username, found.display_name, found.must_change_password) == ("zoë", "Zoë", False)
         assert found.user_id not in ("zoë", "Zoë")
     assert await users.create_owner(load(OWNER)) is None
 
 
-async def test_a_generated_password_is_told_once_and_must_be_changed(users: Users) -> None:
+async def test_a_generated_password_is_told_once_and_must_be_changed(users: Users, logins: Logins) -> None:
     password = await users.create_owner(load({}))
     assert password is not None
     assert len(password) >= 24
-    found = await users.sign_in("admin", password)
+    found = await logins.sign_in("admin", password)
     assert found is not None
     assert found.must_change_password
     assert await users.create_owner(load({})) is None
     await users.change_password(found, PASSWORD, PASSWORD, None)
-    assert await users.sign_in("admin", password) is None
-    changed = await users.sign_in("admin", PASSWORD)
+    assert await logins.sign_in("admin", password) is None
+    changed = await logins.sign_in("admin", PASSWORD)
     assert changed is not None
     assert not changed.must_change_password
 
@@ -81,7 +89,7 @@ async def test_a_generated_password_is_told_once_and_must_be_changed(users: User
     ],
 )
 async def test_other_credentials_are_refused_and_recorded(
-    users: Users, store: Store, name: str, password: str, monkeypatch: pytest.MonkeyPatch
+    users: Users, logins: Logins, store: Store, name: str, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await users.create_owner(load(OWNER))
     verified: list[int] = []
@@ -89,7 +97,7 @@ async def test_other_credentials_are_refused_and_recorded(
     monkeypatch.setattr(
         users, "_matches", lambda stored, given: (verified.append(len(given)), original(stored, given))[1]
     )
-    assert await users.sign_in(name, password) is None
+    assert await logins.sign_in(name, password) is None
     assert len(verified) == 1  # one Argon2 verification, whoever was named
     assert verified[0] <= MAX_PASSWORD
     (event, *_) = await store.read(audit.newest, 1)
@@ -98,12 +106,14 @@ async def test_other_credentials_are_refused_and_recorded(
     assert event.actor.isprintable()
 
 
-async def test_a_disabled_person_is_not_signed_in_with_the_right_password(users: Users, store: Store) -> None:
+async def test_a_disabled_person_is_not_signed_in_with_the_right_password(
+    users: Users, logins: Logins, store: Store
+) -> None:
     await users.create_owner(load(OWNER))
     owner = await users.by_username("zoë")
     assert owner is not None
     await store.write(verbs.set_disabled, owner.user_id, True, 0.0, 1.0)
-    assert await users.sign_in("zoë", PASSWORD) is None
+    assert await logins.sign_in("zoë", PASSWORD) is None
 
 
 @pytest.mark.requirement("attack-28")

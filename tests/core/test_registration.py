@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES
 from oauth_server.core.client_metadata import fingerprint, parse_client, registered_metadata
-from oauth_server.core.registration import source_of
+from oauth_server.core.limits import source_of
 from oauth_server.core.settings import load
 from oauth_server.store.records import Client
 

@@ -40,6 +40,7 @@ DEFAULTS = {
     "MCP_OAUTH_ADMIN_PASSWORD": None,
     "MCP_OAUTH_CIMD": "open",
     "MCP_OAUTH_CIMD_HOSTS": (),
+    "MCP_OAUTH_CHECK_HOSTS": (),
     "MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS": (),
     "MCP_TRANSPORT": "http",
     "MCP_HOST": "127.0.0.1",
@@ -97,6 +98,12 @@ ACCEPTED = [
     ("MCP_OAUTH_DATABASE_URL", "postgres://h/db", "postgres://h/db"),
     ("MCP_OAUTH_CIMD", "off", "off"),
     ("MCP_OAUTH_CIMD_HOSTS", "A.example:443, localhost:8443 [::1]:9", ("a.example", "localhost:8443", "[::1]:9")),
+    # 443 stays where it is written: without it, every port of the host is admitted.
+    (
+        "MCP_OAUTH_CHECK_HOSTS",
+        "A.example:443, a.example localhost:8443 [::1]:443",
+        ("a.example:443", "a.example", "localhost:8443", "[::1]:443"),
+    ),
     ("MCP_OAUTH_SIGNING_ALG", "RS256", "RS256"),
     ("MCP_OAUTH_ADMIN_USERNAME", "root", "root"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x zed://y/z", ("com.a:/x", "zed://y/z")),
@@ -197,7 +204,8 @@ REFUSED = [
     ("MCP_OAUTH_DATABASE_URL", "sqlite:///a\0b"),
     ("MCP_OAUTH_CIMD", "everyone"),
     *(
-        ("MCP_OAUTH_CIMD_HOSTS", value)
+        (name, value)
+        for name in ["MCP_OAUTH_CIMD_HOSTS", "MCP_OAUTH_CHECK_HOSTS"]
         for value in ["https://a.example", "*.example", "a.example/x", "u@a.example", "a:b"]
     ),
     ("MCP_OAUTH_SIGNING_ALG", "HS256"),

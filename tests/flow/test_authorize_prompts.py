@@ -62,7 +62,7 @@ async def test_consent_form_is_no_way_round_a_new_login(
     url = client.url(Pkce.new(), prompt=prompt, max_age=max_age)
     await consent_page(browser, client.url(Pkce.new()))
     server.clock.advance(11)
-    csrf = server.services.sessions.csrf(next(iter(browser.http.cookies.jar)).value, f"consent {url.partition('?')[2]}")
+    csrf = server.services.sessions.csrf(browser.session_id, f"consent {url.partition('?')[2]}")
     before = await state_of(server)
     data = {"csrf": csrf, "decision": "approve", "scope": "mcp:read"}
     reply = await browser.http.post(url, data=data)

@@ -54,9 +54,9 @@ async def test_sign_out_asks_and_then_ends_the_session(server: Running, browser:
 @pytest.mark.requirement("attack-25")
 async def test_session_id_is_worthless_after_the_logout(server: Running, browser: Browser, client: OAuthClient) -> None:
     await signed_in(browser, client)
-    cookie = next(iter(browser.http.cookies.jar))
+    session_id = browser.session_id
     await browser.submit(await browser.http.get("/oauth/logout"))
-    browser.http.cookies.set(cookie.name, cookie.value or "")
+    browser.http.cookies.set(f"mcp_session_{server.port}", session_id)
     assert not await still_signed_in(browser, client)
     assert "You are signed out" in shown(await browser.http.get("/oauth/logout"))
 

@@ -37,6 +37,11 @@ def cookies(reply: httpx2.Response) -> list[Morsel[str]]:
     return found
 
 
+def session_cookies(reply: httpx2.Response) -> list[Morsel[str]]:
+    """Those that hold the session id."""
+    return [morsel for morsel in cookies(reply) if "mcp_session" in morsel.key]
+
+
 def asks_for_password(page: httpx2.Response) -> bool:
     return "password" in form_of(page.text).inputs
 
@@ -48,7 +53,7 @@ async def test_cookie_over_http_has_the_port_in_its_name_and_never_the_path_of_a
     page = await browser.http.get(client.url(Pkce.new()))
     login = await browser.submit(page, CREDENTIALS)
     for reply in (page, login):
-        morsels = cookies(reply)
+        morsels = session_cookies(reply)
         assert {morsel["path"] for morsel in morsels} >= {"/oauth/authorize", "/oauth/logout"}
         assert len({morsel.value for morsel in morsels}) == 1
         for morsel in morsels:
@@ -82,7 +87,7 @@ async def test_cookie_of_an_https_issuer_is_bound_to_the_host(make_server: MakeS
         form.action, data={**form.fields, **CREDENTIALS}, headers={"Cookie": f"{before.key}={before.value}"}
     )
     assert login.status_code == 303
-    (after,) = cookies(login)
+    (after,) = session_cookies(login)
     for morsel in (before, after):
         assert morsel.key == "__Host-mcp_session"
         assert (morsel["path"], morsel["domain"]) == ("/", "")
@@ -167,11 +172,26 @@ async def test_owner_of_a_first_start_without_a_password_chooses_one_at_the_firs
         assert (await browser.submit(page, {"username": OWNER, "password": password})).status_code == status
 
 
+@pytest.mark.requirement("attack-22")
+async def test_form_for_a_first_password_takes_none_from_somebody_who_has_one(
+    server: Running, browser: Browser, client: OAuthClient
+) -> None:
+    page = await browser.http.get(client.url(Pkce.new()))
+    await browser.sign_in(page)
+    url = client.url(Pkce.new())
+    csrf = server.services.sessions.csrf(browser.session_id, f"password {url.partition('?')[2]}")
+    fields = {"csrf": csrf, "new_password": NEW, "new_password_again": NEW}
+    reply = await browser.http.post(url, data=fields)
+    assert (reply.status_code, reply.headers["location"]) == (303, url.removeprefix(server.url))
+    page = await browser.http.get(client.url(Pkce.new(), prompt="login"))
+    assert (await browser.submit(page, {"username": OWNER, "password": NEW})).status_code == 400
+
+
 async def client_gets_nothing_yet(server: Running, browser: Browser, client: OAuthClient) -> None:
     """Whoever still has to choose a password cannot consent, by any way round the form."""
     redirected_error(await browser.http.get(client.url(Pkce.new(), prompt="none")), client, "login_required")
     url = client.url(Pkce.new())
-    csrf = server.services.sessions.csrf(next(iter(browser.http.cookies.jar)).value, f"consent {url.partition('?')[2]}")
+    csrf = server.services.sessions.csrf(browser.session_id, f"consent {url.partition('?')[2]}")
     reply = await browser.http.post(url, data={"csrf": csrf, "decision": "approve", "scope": "mcp:read"})
     assert (reply.status_code, reply.headers["location"]) == (303, url.removeprefix(server.url))
     assert "new_password" in form_of((await browser.http.get(url)).text).inputs

@@ -57,7 +57,7 @@ async def test_reading_needs_no_token(anybody: httpx2.AsyncClient, era: Era) -> 
 async def test_anonymous_callers_see_every_tool_and_resource(open_server: Running, mode: str) -> None:
     async with mcp_client(open_server, None, mode) as client:
         assert len(await client.list_tools()) == 6
-        assert len(await client.list_resources()) == 9
+        assert len(await client.list_resources()) == 11
         assert len(await client.list_resource_templates()) == 1
 
 
@@ -70,8 +70,14 @@ async def test_what_needs_more_is_401_with_the_scope_to_ask_for(
     where = f"{open_server.url}/.well-known/oauth-protected-resource/mcp"
     write = await call(anybody, era, REGISTER, redirect_uris=["http://localhost/cb"])
     other = await call(anybody, era, "mcp_oauth_check_compliance", server_url="https://mcp.invalid")
+    deeper = await call(anybody, era, "mcp_oauth_check_compliance", depth="active")
     admin = await read(anybody, era, "oauth://audit")
-    for reply, needed in ((write, "mcp:write"), (other, "mcp:write"), (admin, "mcp:admin")):
+    for reply, needed in (
+        (write, "mcp:write"),
+        (other, "mcp:write"),
+        (deeper, "mcp:admin"),
+        (admin, "mcp:admin"),
+    ):
         assert reply.status_code == 401
         assert challenge_of(reply) == {"resource_metadata": where, "scope": needed}
     assert await client_ids(open_server) == before

@@ -15,7 +15,11 @@ READ_TOOLS = {
 }
 TOOLS = {"mcp:read": READ_TOOLS, "mcp:write": READ_TOOLS | {"mcp_oauth_register_client"}}
 READ_RESOURCES = {
-    f"oauth://{name}" for name in ("protected-resource", "authorization-server", "openid-configuration", "jwks", "me")
+    "ui://oauth/compliance.html",
+    *(
+        f"oauth://{name}"
+        for name in ("protected-resource", "authorization-server", "openid-configuration", "jwks", "me", "compliance")
+    ),
 }
 ADMIN_RESOURCES = {f"oauth://{name}" for name in ("configuration", "clients", "grants", "audit")}
 
@@ -59,7 +63,10 @@ async def test_what_depends_on_the_caller_is_never_for_a_shared_cache(
         ("tools/list", {}),
         ("resources/list", {}),
         ("resources/templates/list", {}),
+        ("prompts/list", {}),
         ("resources/read", {"uri": "oauth://me"}),
+        ("resources/read", {"uri": "oauth://compliance"}),
+        ("resources/read", {"uri": "ui://oauth/compliance.html"}),
     ]
     for method, params in asked:
         reply = await ask(http, era, method, params, token)

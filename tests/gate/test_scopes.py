@@ -44,13 +44,18 @@ READS = [
     _tool(CHECK, server_url=""),
     *(
         _resource(f"oauth://{name}")
-        for name in ("protected-resource", "authorization-server", "openid-configuration", "jwks", "me")
+        for name in ("protected-resource", "authorization-server", "openid-configuration", "jwks", "me", "compliance")
     ),
+    _resource("ui://oauth/compliance.html"),
 ]
 WRITES = [_tool(REGISTER, redirect_uris=["http://localhost/cb"]), _tool(CHECK, server_url=ELSEWHERE)]
 ADMINS = [
-    _resource(f"oauth://{name}")
-    for name in ("configuration", "clients", "clients/mcp-docker-server-default", "grants", "audit")
+    _tool(CHECK, depth="active"),
+    _tool(CHECK, depth="adversarial"),
+    *(
+        _resource(f"oauth://{name}")
+        for name in ("configuration", "clients", "clients/mcp-docker-server-default", "grants", "audit")
+    ),
 ]
 TABLE = [
     *((operation, "mcp:read") for operation in READS),
@@ -124,6 +129,18 @@ async def test_another_server_url_needs_write_whatever_its_disguise(
         reply = await call(http, era, CHECK, token, server_url=server_url)
         assert reply.status_code == 403, (server_url, reply.text)
         assert challenge_of(reply)["scope"] == "mcp:write"
+
+
+@eras
+@pytest.mark.requirement("attack-77", "RS-17")
+async def test_every_depth_but_passive_needs_admin_whatever_its_disguise(
+    shared: Running, http: httpx2.AsyncClient, era: Era
+) -> None:
+    token = await token_for(shared, "mcp:write")
+    for depth in ("ACTIVE", " active", "Adversarial", "passive ", "", None, 0, ["passive"], {"passive": 1}, True):
+        reply = await call(http, era, CHECK, token, depth=depth)
+        assert reply.status_code == 403, (depth, reply.text)
+        assert challenge_of(reply)["scope"] == "mcp:admin"
 
 
 @eras

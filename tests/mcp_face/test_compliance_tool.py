@@ -47,6 +47,33 @@ async def test_this_server_passes_and_every_judged_check_shows_its_evidence(
     assert "eyJ" not in json.dumps(report["summary"]) + text
 
 
+def _declared(schema: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """The members that an object's schema declares, each with its own schema; every one is required."""
+    found = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    assert set(found["required"]) == set(found["properties"])
+    members: dict[str, Any] = found["properties"]
+    return members
+
+
+@pytest.mark.requirement("regression-7")
+async def test_the_output_schema_declares_every_member_of_the_report(admin: Client[Any]) -> None:
+    report, _ = await _report(admin, depth="active")
+    (schema,) = [tool.output_schema for tool in await admin.list_tools() if tool.name == TOOL]
+    assert schema is not None
+    members = _declared(schema, schema)
+    assert set(members) == set(report)
+    summary = _declared(schema, members["summary"])
+    assert set(summary) == set(report["summary"])
+    counts = _declared(schema, summary["levels"]["additionalProperties"])
+    assert all(set(level) == set(counts) for level in report["summary"]["levels"].values())
+    check = _declared(schema, members["checks"]["items"])
+    parts = {name: _declared(schema, check[name]["items"]) for name in ("sources", "evidence")}
+    for found in report["checks"]:
+        assert set(found) == set(check)
+        for name, declared in parts.items():
+            assert all(set(part) == set(declared) for part in found[name]), found["id"]
+
+
 @pytest.mark.requirement("regression-7")
 async def test_an_active_check_leaves_no_client_behind_and_no_grant(shared: Running, admin: Client[Any]) -> None:
     before = [(await admin.read_resource(f"oauth://{name}"))[0].text for name in ("clients", "grants")]

@@ -111,7 +111,7 @@ async def test_a_new_secret_is_returned_once_works_and_is_never_shown_again(
 async def test_the_operator_on_stdio_holds_every_scope_and_needs_no_token(shared: Running) -> None:
     async with stdio_client(shared) as client:
         assert len(await client.list_tools()) == 6
-        assert len(await client.list_resources()) == 9
+        assert len(await client.list_resources()) == 11
         me = json.loads((await client.read_resource("oauth://me"))[0].text)
         assert me["local_operator"] is True
         assert "events" in json.loads((await client.read_resource("oauth://audit"))[0].text)

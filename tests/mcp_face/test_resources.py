@@ -30,7 +30,8 @@ async def _read(client: Client[Any], name: str) -> dict[str, Any]:
 @pytest.mark.requirement("TR-16")
 async def test_lists_name_every_resource_with_title_and_description(admin: Client[Any]) -> None:
     resources = {str(found.uri).removeprefix("oauth://"): found for found in await admin.list_resources()}
-    assert set(resources) == {*DOCUMENTS, "me", "configuration", "clients", "grants", "audit"}
+    assert resources.pop("ui://oauth/compliance.html").mime_type == "text/html;profile=mcp-app"
+    assert set(resources) == {*DOCUMENTS, "me", "compliance", "configuration", "clients", "grants", "audit"}
     templates = await admin.list_resource_templates()
     assert [template.uri_template for template in templates] == ["oauth://clients/{client_id}"]
     for found in (*resources.values(), *templates):

@@ -27,7 +27,7 @@ TOOLS: dict[str, tuple[str, bool, bool, bool, set[str], set[str]]] = {
          "post_logout_redirect_uris"},
     ),
     "check_compliance": (
-        "Check OAuth compliance", True, True, True, set(), {"server_url", "spec_version", "depth", "access_token"},
+        "Check OAuth compliance", False, True, True, set(), {"server_url", "spec_version", "depth", "access_token"},
     ),
 }  # fmt: skip
 CALLS: dict[str, list[dict[str, Any]]] = {

@@ -69,13 +69,13 @@ def redirected_error(
 
 
 async def state_of(server: Running) -> dict[str, list[tuple[Any, ...]]]:
-    """All that is stored but the audit log, to see whether a request changed something."""
+    """All that is stored but the audit log and the count of failed attempts, to see whether a request changed something."""
 
     def everything(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         return {
             table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
             for table in metadata.sorted_tables
-            if table.name != "audit"
+            if table.name not in ("audit", "failed_attempts")
         }
 
     return await server.services.store.read(everything)

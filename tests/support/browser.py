@@ -76,6 +76,13 @@ class Browser:
     async def close(self) -> None:
         await self.http.aclose()
 
+    @property
+    def session_id(self) -> str:
+        """The one session id the browser holds, the same for every path."""
+        (value,) = {cookie.value for cookie in self.http.cookies.jar if "mcp_session" in cookie.name}
+        assert value is not None
+        return value
+
     def _own(self, url: str) -> bool:
         return urlsplit(urljoin(self.base_url, url)).netloc == urlsplit(self.base_url).netloc
 

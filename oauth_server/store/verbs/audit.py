@@ -11,22 +11,12 @@ from oauth_server.store.schema import audit
 P = ParamSpec("P")
 T = TypeVar("T")
 _INSERT = insert(audit)
+_FIELDS = tuple(AuditEvent.__dataclass_fields__)
 
 
-def append(connection: Connection, event: AuditEvent) -> None:
-    """Record an event."""
-    connection.execute(
-        _INSERT,
-        {
-            "at": event.at,
-            "event": event.event,
-            "outcome": event.outcome,
-            "actor": event.actor,
-            "client_id": event.client_id,
-            "address": event.address,
-            "detail": event.detail,
-        },
-    )
+def append(connection: Connection, *events: AuditEvent) -> None:
+    """Record events, in one commit."""
+    connection.execute(_INSERT, [{name: getattr(event, name) for name in _FIELDS} for event in events])
 
 
 def recorded(
@@ -46,7 +36,7 @@ def recorded(
 
 def newest(connection: Connection, limit: int) -> list[AuditEvent]:
     """The newest events, newest first."""
-    columns = [audit.c[name] for name in AuditEvent.__dataclass_fields__]
+    columns = [audit.c[name] for name in _FIELDS]
     rows = connection.execute(select(*columns).order_by(audit.c.id.desc()).limit(limit)).mappings()
     return [AuditEvent(**dict(row)) for row in rows]
 
@@ -55,7 +45,7 @@ def search(
     connection: Connection, since: float, event: str | None, client_id: str | None, actors: Collection[str], limit: int
 ) -> list[AuditEvent]:
     """The newest events at or after `since` that match, oldest first; None, and no actors, match everything."""
-    statement = select(*(audit.c[name] for name in AuditEvent.__dataclass_fields__)).where(audit.c.at >= since)
+    statement = select(*(audit.c[name] for name in _FIELDS)).where(audit.c.at >= since)
     if event is not None:
         statement = statement.where(audit.c.event == event)
     if client_id is not None:

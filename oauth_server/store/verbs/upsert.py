@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -22,3 +22,12 @@ def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Ma
     """Insert a row, or replace the values of the one that has this key."""
     statement = _insert(connection, table).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+
+
+def insert_or_change(
+    connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any], changed: Mapping[str, Any]
+) -> Row[Any]:
+    """Insert a row, or set `changed` (expressions over the row itself) in the one that has this key; returns it."""
+    statement = _insert(connection, table).values(**key, **values)
+    statement = statement.on_conflict_do_update(index_elements=list(key), set_=dict(changed))
+    return connection.execute(statement.returning(*table.c)).one()

@@ -1,0 +1,57 @@
+"""Judging a password that somebody typed, within the limits on being wrong (NIST SP 800-63B section 3.2.2)."""
+
+from oauth_server.core.known_browsers import KnownBrowsers
+from oauth_server.core.limits import Limits, of_caller, own
+from oauth_server.core.users import MAX_USERNAME, Users, normalise_username
+from oauth_server.store.records import Bucket, Session, User
+
+
+class Logins:
+    """Signs people in, and has them confirm who they are."""
+
+    def __init__(self, users: Users, limits: Limits, browsers: KnownBrowsers) -> None:
+        self._users = users
+        self._limits = limits
+        self._browsers = browsers
+
+    async def sign_in(self, username: str, password: str, browser: str | None = None) -> User | None:
+        """The enabled user these credentials belong to, None otherwise; both take one Argon2 verification.
+
+        `browser` is what it keeps from an earlier sign-in. Raises TooManyAttemptsError before anything is verified, for
+        a name that nobody has as well.
+        """
+        name = normalise_username(username[: MAX_USERNAME + 1])
+        attempt = await self._limits.admit(*await self._counted_by(name, browser))
+        user = await self._users.verified(name, password)
+        if user is None:
+            await self._limits.failed(attempt, "login", ascii(name))
+        else:
+            await self._limits.succeeded(attempt)
+        return user
+
+    async def confirms(self, session: Session, password: str) -> bool:
+        """Whether this is the person's present password: asked before what a borrowed browser must not do.
+
+        Counted by session, so that whoever borrowed one keeps its owner out of nothing else. Raises
+        TooManyAttemptsError.
+        """
+        attempt = await self._limits.admit(own("session", session.session_hash))
+        confirmed = await self._users.has_password(session.user, password)
+        if confirmed:
+            await self._limits.succeeded(attempt)
+        else:
+            await self._limits.failed(attempt, "password.confirmed", session.user.username)
+        return confirmed
+
+    def remembered(self, user: User) -> str:
+        """What a browser keeps in which this person just signed in, or chose a new password."""
+        return self._browsers.issue(user)
+
+    async def _counted_by(self, name: str, browser: str | None) -> tuple[Bucket, ...]:
+        claim = self._browsers.claim(browser, name)
+        if claim is not None:
+            user = await self._users.by_username(name)
+            if user is not None and self._browsers.current(claim, user):
+                # Instead of the others: neither strangers who try this name nor those at this address keep it out.
+                return (own("browser", claim.browser_id),)
+        return own("account", name), of_caller()

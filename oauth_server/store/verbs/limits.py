@@ -1,0 +1,93 @@
+"""Counting attempts at a password, so that they are bounded for all processes together (GCRA, a leaky bucket).
+
+An attempt is counted before anybody knows how it ends, and given back when it succeeds: however many come at once, and
+through however many processes, no more than a bucket holds are under way.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, case, delete, select, update
+
+from oauth_server.store.records import Bucket, Full
+from oauth_server.store.schema import failed_attempts as table
+from oauth_server.store.verbs.upsert import insert_or_change
+
+FORGOTTEN_AT_ONCE: Final = 20  # rows; an attempt adds two at most, so whatever is empty is gone soon
+
+
+def full(connection: Connection, buckets: Sequence[Bucket], now: float) -> Full | None:
+    """The bucket that has no room for an attempt now; of several, the one that has room last."""
+    statement = select(table.c.key, table.c.empty_at).where(table.c.key.in_([bucket.key for bucket in buckets]))
+    levels = {row.key: row.empty_at for row in connection.execute(statement)}
+    raised = ((bucket, max(levels.get(bucket.key, now), now) + bucket.interval) for bucket in buckets)
+    found = [Full(bucket, _room_at(bucket, level)) for bucket, level in raised if _overflows(bucket, level, now)]
+    return max(found, key=lambda one: one.until, default=None)
+
+
+def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple[Bucket, ...] | Full:
+    """Count an attempt in each of the buckets, and say which of them it filled; nothing is counted where one is full.
+
+    Buckets that have emptied are forgotten, some at a time.
+    """
+    counted, filled = [], []
+    for bucket in _in_order(buckets):
+        level = _count(connection, bucket, now)
+        counted.append(bucket)
+        if _overflows(bucket, level, now):
+            for one in counted:
+                _lower(connection, one, now)
+            return Full(bucket, _room_at(bucket, level))
+        if _overflows(bucket, level + bucket.interval, now):
+            filled.append(bucket)
+    # The last step: it waits for no lock, so whoever waits for a row that it deletes is not waited for.
+    _forget(connection, now)
+    return tuple(filled)
+
+
+def give_back(connection: Connection, buckets: Sequence[Bucket], now: float) -> None:
+    """Undo `take` after a success: a shared bucket loses this one attempt, any other is emptied."""
+    for bucket in _in_order(buckets):
+        if bucket.shared:
+            _lower(connection, bucket, now)
+        else:
+            empty(connection, bucket)
+
+
+def empty(connection: Connection, bucket: Bucket) -> bool:
+    """Forget all attempts counted in a bucket; True when there were any."""
+    return bool(connection.execute(delete(table).where(table.c.key == bucket.key)).rowcount)
+
+
+def _in_order(buckets: Iterable[Bucket]) -> list[Bucket]:
+    # All take the locks of rows in one order, so no two wait for each other.
+    return sorted(buckets, key=lambda bucket: bucket.key)
+
+
+def _overflows(bucket: Bucket, level: float, now: float) -> bool:
+    return level > now + bucket.size * bucket.interval
+
+
+def _room_at(bucket: Bucket, level: float) -> float:
+    return level - bucket.size * bucket.interval
+
+
+def _count(connection: Connection, bucket: Bucket, now: float) -> float:
+    # One statement: of many at once, each counts from where the one before it left.
+    raised = case((table.c.empty_at > now, table.c.empty_at), else_=now) + bucket.interval
+    first = {"empty_at": now + bucket.interval}
+    row = insert_or_change(connection, table, {"key": bucket.key}, first, {"empty_at": raised})
+    return float(row.empty_at)
+
+
+def _lower(connection: Connection, bucket: Bucket, now: float) -> None:
+    its = table.c.key == bucket.key
+    connection.execute(update(table).where(its).values(empty_at=table.c.empty_at - bucket.interval))
+    connection.execute(delete(table).where(its, table.c.empty_at <= now))
+
+
+def _forget(connection: Connection, now: float) -> None:
+    some = select(table.c.key).where(table.c.empty_at <= now).order_by(table.c.empty_at).limit(FORGOTTEN_AT_ONCE)
+    found = connection.scalars(some.with_for_update(skip_locked=True)).all()
+    if found:
+        connection.execute(delete(table).where(table.c.key.in_(found)))
