@@ -101,6 +101,10 @@ class Clients:
         """Return the public client that most flows are walked with, or the one that was given."""
         return self._given or await self.registered("public")
 
+    async def scoped(self, scope: str) -> Client:
+        """Return a public client that may ask for this scope, where registered scopes are a limit; else the given."""
+        return self._given or await self.registered(f"scope {scope}", scope=scope)
+
     async def other(self) -> Client:
         """Return a second public client, which has no business with the first one's codes and tokens."""
         return await self.registered("other", client_name=f"{NAME}: another client")

@@ -111,6 +111,11 @@ class Survey:
         fields, body = messages.first(self.version)
         return await self.fetch("POST", url, {**fields, **(headers or {})}, body)
 
+    async def call_again(self, url: str, headers: Mapping[str, str] | None = None) -> Exchange:
+        """Send that request, also when it was sent before."""
+        fields, body = messages.first(self.version)
+        return await self.send("POST", url, {**fields, **(headers or {})}, body)
+
     async def endpoint(self) -> str:
         """Return the MCP endpoint: the target, or for an origin whichever of `/mcp` and the root asks for a token.
 

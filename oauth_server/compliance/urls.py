@@ -2,7 +2,7 @@
 
 import ipaddress
 from typing import Any, Final
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 PRM: Final = "/.well-known/oauth-protected-resource"
 AUTHORIZATION_SERVER: Final = "/.well-known/oauth-authorization-server"
@@ -75,3 +75,12 @@ def openid_urls(issuer: str) -> tuple[str, ...]:
 def with_query(url: str, *pairs: tuple[str, str]) -> str:
     """Add parameters to a URL that may have a query already (RFC 6749 section 3.1)."""
     return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs, errors='replace')}"
+
+
+def joined(base: str, reference: str) -> str:
+    """Resolve a reference; the reference itself when it cannot be resolved to an http or https URL."""
+    try:
+        target = urljoin(base, reference.strip())
+    except ValueError:
+        return reference
+    return target if read(target) else reference

@@ -218,9 +218,11 @@ class Walk:
         found = self.read(exchange, asked.client, asked)
         return found or missing(f"the token endpoint refused a right request: {exchange.answer.status}")
 
-    async def tokens(self, name: str = "shared", client: Client | None = None) -> Tokens:
+    async def tokens(
+        self, name: str = "shared", client: Client | None = None, changes: Changes | None = None
+    ) -> Tokens:
         """Return the tokens of one right flow, the same for the same name; who ends them takes a name of its own."""
-        found: Tokens = await self._flows.setdefault(name, Once()).get(lambda: self.fresh(client))
+        found: Tokens = await self._flows.setdefault(name, Once()).get(lambda: self.fresh(client, changes))
         return found
 
     async def once(self, name: str, make: Callable[[], Awaitable[Any]]) -> Any:
@@ -230,6 +232,12 @@ class Walk:
     def noted(self, exchange: Exchange, client: Client, asked: Asked | None = None) -> Exchange:
         """Take note of tokens that came of a request of a check's own: hidden, and taken back at the end."""
         return self._seen(exchange, client, asked)
+
+    async def with_scope(self, scope: str, changes: Changes | None = None) -> Tokens:
+        """Return the tokens of a flow that asks for this scope, by a client that is registered for it."""
+        _ = self.visitor  # without one, nothing is registered either
+        changes = {"scope": scope, **(changes or {})}
+        return await self.tokens(f"with {sorted(changes.items())}", await self.clients.scoped(scope), changes)
 
     async def take_back(self) -> tuple[str, ...]:
         """Revoke the tokens and delete the clients; returns a sentence for each client that stays."""

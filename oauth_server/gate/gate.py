@@ -8,15 +8,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pydantic_core
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken as SdkAccessToken
-from mcp_types import INVALID_REQUEST, PARSE_ERROR
-from mcp_types.jsonrpc import JSONRPCRequest, jsonrpc_message_adapter
-from pydantic import ValidationError
+from mcp_types import INVALID_REQUEST
+from mcp_types.jsonrpc import JSONRPCRequest
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oauth_server.core.access import ANONYMOUS, NOBODY, SCOPE_KEY, Principal, operation_scope
 from oauth_server.core.bearer import bearer_token
@@ -32,6 +30,8 @@ from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.scopes import implied, missing
 from oauth_server.core.services import Runtime, Services
 from oauth_server.core.tokens import AccessToken
+from oauth_server.gate import batch
+from oauth_server.gate.decoding import UndecodableError, decode
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 4 * 1024 * 1024  # what the MCP SDK accepts
@@ -83,19 +83,30 @@ class Gate:
             # Every request stands alone: no stream to GET, no session to DELETE (TR-08, RFC 9110 section 15.5.6).
             raise MethodNotAllowedError("The MCP endpoint answers POST.")
         body = await _read(receive)
-        if body is None:
+        if body is not None:
+            await self._answer(services, scope, headers, body, receive, send)
+
+    async def _answer(
+        self, services: Services, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send
+    ) -> None:
+        """Let the messages of a body through, if the caller holds the scope that each of them needs."""
+        principal: Principal = scope[SCOPE_KEY]
+        try:
+            raw, messages = decode(body, batches=headers.get("mcp-protocol-version", batch.VERSION) == batch.VERSION)
+        except UndecodableError as error:
+            await _undecodable(send, error)
             return
-        request = _decode(body)
-        if isinstance(request, _UndecodableError):
-            await _undecodable(send, request)
-            return
-        if isinstance(request, JSONRPCRequest) and settings.enabled:
-            try:
-                await _check_scope(services, principal, request.method, request.params or {})
-            except InsufficientScopeError as error:
-                await self._refuse(services, scope, headers, receive, send, error, request)
-                return
-        await self._app(scope, _replay(body, receive), send)
+        for request in messages:
+            if isinstance(request, JSONRPCRequest) and services.deployment.settings.enabled:
+                try:
+                    await _check_scope(services, principal, request.method, request.params or {})
+                except InsufficientScopeError as error:
+                    await self._refuse(services, scope, headers, receive, send, error, request)
+                    return
+        if isinstance(raw, list):
+            await batch.answer(self._app, scope, raw, receive, send)
+        else:
+            await self._app(scope, batch.replay(body, receive), send)
 
     async def _refuse(
         self,
@@ -137,14 +148,6 @@ class _MissingTokenError(OAuthError):
     def __init__(self, needed: str | None = None) -> None:
         super().__init__(check="token")
         self.needed = needed
-
-
-class _UndecodableError(Exception):
-    """A body that is not one JSON-RPC message."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def _rpc_error(request: JSONRPCRequest, error: OAuthError) -> dict[str, Any]:
@@ -202,32 +205,7 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-def _decode(body: bytes) -> object:
-    """The message, decoded by the SDK's own models so that both read the same; batches are not messages."""
-    try:
-        raw = pydantic_core.from_json(body)
-    except ValueError as error:
-        return _UndecodableError(PARSE_ERROR, f"Parse error: {error}")
-    try:
-        return jsonrpc_message_adapter.validate_python(raw, by_name=False)
-    except ValidationError:
-        return _UndecodableError(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message")
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
-
-    async def replay() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
-
-
-async def _undecodable(send: Send, error: _UndecodableError) -> None:
+async def _undecodable(send: Send, error: UndecodableError) -> None:
     logger.debug("refused POST %s by check decode: %s", MCP_PATH, error)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
     await _send(send, 400, [], body)

@@ -44,7 +44,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: redirects are answers too, the body is decoded and cut at the limit, `elapsed` is in seconds."""
+    """What came back: redirects are answers too, the body is decoded and cut at the limit, `elapsed` is in seconds.
+
+    `tls`: the version spoken, as Python names it (`TLSv1.3`), empty without TLS.
+    """
 
     url: str
     status: int
@@ -52,6 +55,7 @@ class Answer:
     body: bytes
     truncated: bool
     elapsed: float
+    tls: str = ""
 
     def headers_of(self, name: str) -> list[str]:
         """Return every value of a header, in the order received."""
@@ -121,13 +125,14 @@ class Outbound:
         try:
             with anyio.fail_after(self._limits.seconds):
                 async with self._open(method, target, fields, content) as (response, stream):
+                    tls = _tls_of(response)
                     body, truncated = await self._body(response, stream)
         except TimeoutError:
             raise OutboundError(f"no complete answer within {self._limits.seconds:g} seconds") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, zlib.error) as error:
             raise OutboundError(f"the request failed: {str(error)[:200] or type(error).__name__}") from error
         received = tuple(response.headers.multi_items())
-        return Answer(url, response.status_code, received, body, truncated, time.perf_counter() - started)
+        return Answer(url, response.status_code, received, body, truncated, time.perf_counter() - started, tls)
 
     @asynccontextmanager
     async def _open(
@@ -224,6 +229,12 @@ def _target(url: str) -> httpx2.URL:
     except (httpx2.InvalidURL, ValueError) as error:
         raise OutboundError(f"{url[:200]!r} is not a URL to fetch: {error}") from None
     return target
+
+
+def _tls_of(response: httpx2.Response) -> str:
+    stream = response.extensions.get("network_stream")
+    spoken = stream.get_extra_info("ssl_object") if stream is not None else None
+    return (spoken.version() or "") if spoken is not None else ""
 
 
 def _bracketed(host: str) -> str:

@@ -13,7 +13,7 @@ from flawed_state import Client, State
 from jose import JWTError, jwk, jwt
 from starlette.requests import Request
 
-from oauth_server.compliance.checks.bearer import decode, public_pem
+from oauth_server.compliance.jws import decode, public_pem
 
 
 class RefusedError(Exception):

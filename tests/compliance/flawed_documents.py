@@ -41,6 +41,7 @@ def _both(**members: Any) -> Edits:
     return {"asm": members, "oidc": members}
 
 
+ALL_SCOPES = ["mcp:read", "mcp:write", "mcp:*", "openid", "offline_access"]
 ODD_ISSUER = "https://mcp.example?tenant=1"
 EDITS: Mapping[str, Edits] = {
     "prm-resource-matches": {"prm": {"resource": "https://mcp.example/other"}},
@@ -54,6 +55,12 @@ EDITS: Mapping[str, Edits] = {
     "prm-no-offline-access": {"prm": {"scopes_supported": ["mcp:read", "offline_access"]}},
     "prm-agree": {"prm-root": {"authorization_servers": ["https://other.example"]}},
     "asm-issuer-exact": {"asm": {"issuer": "https://mcp.example/"}},
+    "asm-issuer-slash": {
+        "prm": {"authorization_servers": ["https://mcp.example/"]},
+        **_both(issuer="https://mcp.example/"),
+    },
+    "no-openid": _both(scopes_supported=["mcp:read", "mcp:write"]),
+    "scope-minimal": {"prm": {"scopes_supported": ["mcp:read", "mcp:*"]}, **_both(scopes_supported=ALL_SCOPES)},
     "asm-issuer-form": {"prm": {"authorization_servers": [ODD_ISSUER]}, **_both(issuer=ODD_ISSUER)},
     "asm-endpoints-stated": {"asm": {"authorization_endpoint": None}},
     "asm-endpoints-secure": _both(introspection_endpoint="http://mcp.example/introspect"),

@@ -42,7 +42,7 @@ class Grants:
         self.state.grants[grant.grant_id] = grant
         grant.live = secrets.token_urlsafe(16)
         answer = self.answer(grant, grant.scope, grant.live)
-        if "openid" in grant.scope:
+        if "openid" in grant.scope and self.flaw != "id-token-issued":
             answer["id_token"] = self.state.id_token(grant, code.nonce)
         return answer
 

@@ -1,23 +1,19 @@
-"""The MCP endpoint of the flawed server: challenge, tokens, scopes, and the messages of both eras."""
+"""The MCP endpoint of the flawed server: challenge, credentials, scopes; and userinfo."""
 
-import hashlib
-import hmac
 import json
-from typing import Any
+from urllib.parse import parse_qs
 
-from flawed_documents import PUBLIC_PEM, SIGNER, TOKEN
+from flawed_messages import BOTH, SESSION, Messages
 from flawed_state import State
-from jose import JWTError, jwt
+from flawed_verifier import Verifier
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from oauth_server.compliance.checks.bearer import decode, encode
+from oauth_server.compliance.checks.bearer import GARBAGE
 
 TRACE = 'Traceback (most recent call last):\n  File "/srv/app.py", line 7, in mcp\n'
-META = "io.modelcontextprotocol/"
-MODERN = "2026-07-28"
-VERSIONS = {"2025-03-26", "2025-06-18", "2025-11-25", MODERN}
-METHODS = {"server/discover", "initialize", "tools/list", "ping"}
+LOW = "insufficient_scope"
+HEADERS = "Authorization, Content-Type, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
 
 
 class Resource:
@@ -25,146 +21,146 @@ class Resource:
 
     def __init__(self, state: State, flaw: str) -> None:
         self.state, self.flaw, self.base = state, flaw, state.base
+        self.verifier, self.messages = Verifier(state, flaw), Messages(flaw)
 
-    def challenge(self, error: str = "", status: int = 401) -> Response:
+    def challenge(self, request: Request, error: str = "", status: int = 401, token: str = "") -> Response:
         """Answer with the challenge, as this server's flaw has it."""
-        well_known = f"{self.base}/.well-known/oauth-protected-resource"
-        place = well_known if self.flaw == "prm-at-inserted-path" else f"{well_known}/mcp"
-        place = f"{self.base}/elsewhere" if self.flaw == "challenge-resolves" else place
-        name = "resource" if self.flaw == "challenge-resource-metadata" else "resource_metadata"
-        scope = "mcp:read offline_access" if self.flaw == "challenge-no-offline-access" else "mcp:read"
-        parts = [f'{name}="{place}"', f'scope="{scope}"']
-        parts = parts[:1] if self.flaw == "challenge-scope" else parts
-        parts = parts[1:] if self.flaw == "bearer-metadata" and error else parts
-        parts += [f'scope="{scope}"'] if self.flaw == "challenge-syntax" else []
-        parts += [f'error="{error}"'] if error and self.flaw != "bearer-invalid-token" else []
-        value = f"Bearer {', '.join(parts)}"
+        value = ", ".join(self.parameters(request, error, token))
+        value = f"Bearer {value}"
         value = 'Basic realm="mcp"' if self.flaw == "challenge-scheme" else value
-        value = f'Bearer scope="{scope}' if self.flaw == "challenge-unclosed" else value
+        value = 'Bearer scope="mcp:read' if self.flaw == "challenge-unclosed" and error != LOW else value
         headers = {"WWW-Authenticate": value}
+        if self.flaw == "challenge-get" and request.method == "GET":
+            headers = {}
         if self.flaw == "challenge-not-html":
             return HTMLResponse("<!doctype html><form>", status, headers)
-        return JSONResponse({"error": error or "unauthorized"}, status, headers)
+        told = {"token": token} if self.flaw == "leaks-token-in-errors" else {}
+        return JSONResponse({"error": error or "unauthorized", **told}, status, headers)
 
-    def accepts(self, token: str) -> bool:
-        """Say whether a token is right; the flaws of verification are here."""
-        if token == TOKEN:
-            return self.flaw != "bearer-accepted"
-        parts = token.split(".")
-        if len(parts) != 3:
-            return False
-        algorithm = json.loads(decode(parts[0]))["alg"]
-        if self.flaw == "bearer-unsigned" and algorithm == "none":
-            return True
-        if self.flaw == "bearer-tampered" and parts[:2] == TOKEN.split(".")[:2]:
-            return True
-        signed = encode(hmac.digest(PUBLIC_PEM, f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256))
-        return self.flaw == "bearer-confused-algorithm" and algorithm == "HS256" and signed == parts[2]
-
-    def claims(self, token: str) -> dict[str, Any] | None:
-        """Return the claims of an access token of ours that is good for this endpoint."""
-        try:
-            if jwt.get_unverified_header(token).get("typ") != "at+jwt":
-                return None
-            options = {"verify_aud": False}
-            claims = jwt.decode(token, SIGNER.public_key(), algorithms=["ES256"], issuer=self.base, options=options)
-        except JWTError:
-            return None
-        grant = self.state.grants.get(claims.get("gid", ""))
-        known = grant is not None and not grant.revoked
-        own = claims.get("aud") in {self.base, f"{self.base}/mcp"} or self.flaw == "resource-authorize-foreign"
-        begins = self.flaw == "resource-prefix" and str(claims.get("aud")).startswith(self.base)
-        return claims if known and (own or begins) else None
+    def parameters(self, request: Request, error: str, token: str) -> list[str]:
+        """Return the parameters of the challenge."""
+        base, low = self.base, error == LOW
+        if self.flaw == "leaks-forwarded-host" and "x-forwarded-host" in request.headers:
+            base = f"https://{request.headers['x-forwarded-host']}"
+        well_known = f"{base}/.well-known/oauth-protected-resource"
+        place = well_known if self.flaw == "prm-at-inserted-path" else f"{well_known}/mcp"
+        place = f"{base}/elsewhere" if self.flaw == "challenge-resolves" else place
+        name = "resource" if self.flaw == "challenge-resource-metadata" and not low else "resource_metadata"
+        scope = {
+            "challenge-no-offline-access": "mcp:read offline_access",
+            "scope-challenge-grantable": "mcp:read mcp:secret",
+            "no-openid": "mcp:read mcp:write",
+        }.get(self.flaw, "mcp:read")
+        injects = self.flaw == "leaks-challenge-injection" and '"' in token
+        parts = [f'{name}="{place}"', f'scope="{scope}"']
+        if low and self.flaw == "stepup-description":
+            parts[1] = 'scope="mcp:read mcp:write"'
+        parts = parts[:1] if self.flaw == ("stepup-scope" if low else "challenge-scope") else parts
+        nameless = self.flaw == "bearer-metadata" and error and not low
+        parts = parts[1:] if nameless or (low and self.flaw == "stepup-metadata") else parts
+        parts += [f'scope="{scope}"'] if self.flaw == "challenge-syntax" else []
+        error = "invalid_token" if low and self.flaw == "stepup-error" else error
+        parts += [f'error="{error}"'] if error and (low or self.flaw != "bearer-invalid-token") else []
+        parts += [f'error_description="This needs {scope}."'] if low else []
+        parts += [f'error_description="no such token: {token}"'] if injects else []
+        return parts
 
     async def mcp(self, request: Request) -> Response:
         """Guard the endpoint, then answer the message."""
         origin = request.headers.get("origin")
-        if origin not in {None, self.base} and self.flaw != "transport-origin":
+        allowed = {None, self.base, "null" if self.flaw == "transport-origin-null" else self.base}
+        if origin not in allowed and (origin == "null" or self.flaw != "transport-origin"):
             return PlainTextResponse("foreign origin", 403)
         if request.method == "OPTIONS" and self.flaw != "cors-preflight":
-            return Response(status_code=204, headers={"Access-Control-Allow-Origin": self.base})
-        if request.method in {"GET", "DELETE"}:
-            if request.method == "GET" and self.flaw == "transport-get":
-                return HTMLResponse("<!doctype html>")
-            return PlainTextResponse("", 405, {"Allow": "POST"})
-        if self.flaw == "leaks-traces" and await request.body() == b'{"jsonrpc": ':
-            return PlainTextResponse(TRACE, 500)
-        response = self.guard(request) or self.answer(request, await request.body())
+            listed = "Authorization" if self.flaw == "cors-preflight-headers" else HEADERS
+            fields = {"Access-Control-Allow-Origin": self.base, "Access-Control-Allow-Headers": listed}
+            return Response(status_code=204, headers=fields)
+        response = await self.answer(request)
         if origin:
             response.headers["Access-Control-Allow-Origin"] = origin
         if self.flaw != "cors-exposes-challenge":
             response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
         return response
 
-    def guard(self, request: Request) -> Response | None:
-        """Judge the credentials; None lets the request in."""
-        credentials = request.headers.get("authorization", "")
-        if self.flaw == "open":
-            return None
-        if self.flaw == "bearer-query" and (token := request.query_params.get("access_token")):
-            return None if self.accepts(token) else self.challenge("invalid_token")
-        if not credentials:
+    async def answer(self, request: Request) -> Response:
+        """Answer whatever comes from an origin that may call."""
+        body = await request.body()
+        if request.method == "GET" and self.flaw == "transport-get":
+            return HTMLResponse("<!doctype html>")
+        if body == b'{"jsonrpc": ' and self.flaw == "leaks-traces":
+            return PlainTextResponse(TRACE, 500)
+        sent = request.headers.get("authorization")
+        if self.flaw == "challenge-before-body" and request.method == "POST" and not (sent or body.endswith(b"}")):
+            return PlainTextResponse("", 400)
+        scopes = self.guard(request, body)
+        if isinstance(scopes, Response):
+            return scopes
+        if request.method in {"GET", "DELETE"}:
+            allowed = self.flaw == f"transport-{request.method.lower()}-405"
+            return PlainTextResponse("", 200) if allowed else PlainTextResponse("", 405, {"Allow": "POST"})
+        return self.messages.answer(request, body, scopes)
+
+    def guard(self, request: Request, body: bytes) -> Response | frozenset[str]:
+        """Judge the credentials; returns the scopes of who is let in."""
+        sent = request.headers.getlist("authorization")
+        if self.flaw == "open" or (self.flaw == "session-no-credential" and SESSION in request.headers):
+            return BOTH
+        if token := self.elsewhere(request, body):
+            return self.judged(request, token)
+        if len(sent) > 1 and self.flaw != "bearer-duplicate-header":
+            return self.challenge(request, "invalid_request", 400)
+        if not sent:
             status = 403 if self.flaw == "challenge-status" and request.method == "POST" else 401
-            return self.challenge("invalid_token" if self.flaw == "challenge-no-error" else "", status)
-        scheme, _, token = credentials.partition(" ")
+            return self.challenge(request, "invalid_token" if self.flaw == "challenge-no-error" else "", status)
+        scheme, _, token = sent[-1].partition(" ")
+        scheme = scheme if self.flaw == "bearer-lowercase-scheme" else scheme.title()
+        if scheme == "Dpop" and self.flaw == "bearer-wrong-scheme":
+            scheme = "Bearer"
         if scheme != "Bearer":
-            return None if self.flaw == "bearer-other-scheme" else self.challenge()
-        return self.judged(token)
+            return BOTH if self.flaw == "bearer-other-scheme" and scheme == "Basic" else self.challenge(request)
+        return self.judged(request, token)
 
-    def judged(self, token: str) -> Response | None:
-        """Judge a token; None lets it in."""
+    def elsewhere(self, request: Request, body: bytes) -> str:
+        """Return a token in the query, in a form, or in a message."""
+        if self.flaw == "bearer-query":
+            return request.query_params.get("access_token", "")
+        if self.flaw != "bearer-body":
+            return ""
+        if body.startswith(b"access_token="):
+            return parse_qs(body.decode())["access_token"][0]
+        return str(json.loads(body)["access_token"]) if b'"access_token"' in body else ""
+
+    def judged(self, request: Request, token: str) -> Response | frozenset[str]:
+        """Judge a token; returns its scopes when they let it in."""
         if " " in token:
-            return (
-                PlainTextResponse("oops", 500)
-                if self.flaw == "bearer-malformed"
-                else self.challenge("invalid_request", 400)
-            )
-        status = 403 if self.flaw == "bearer-garbage" and "." not in token else 401
-        claims = self.claims(token)
-        if claims is not None and self.flaw != "bearer-accepted":
-            allowed = {"mcp:read", "mcp:write"} & set(claims["scope"].split())
-            return None if allowed else self.challenge("insufficient_scope", 403)
-        return None if self.accepts(token) else self.challenge("invalid_token", status)
+            broken = self.flaw == "bearer-malformed" and '"' not in token
+            return PlainTextResponse("oops", 500) if broken else self.challenge(request, "invalid_request", 400, token)
+        if (not token and self.flaw == "bearer-empty") or (len(token) > 9999 and self.flaw == "bearer-huge"):
+            return PlainTextResponse("oops", 500)
+        scopes = self.verifier.scopes(token)
+        if scopes is None:
+            status = 403 if self.flaw == "bearer-garbage" and token == GARBAGE else 401
+            return self.challenge(request, "invalid_token", status, token)
+        return scopes if self.suffices(scopes) else self.insufficient(request)
 
-    def answer(self, request: Request, body: bytes) -> Response:
-        """Answer a message of either era."""
-        try:
-            message = json.loads(body)
-        except ValueError:
-            return self.error(400, -32700, "Parse error")
-        if not isinstance(message, dict):
-            return self.error(400, -32600, "Invalid request")
-        version = request.headers.get("mcp-protocol-version", "2025-03-26")
-        if version not in VERSIONS:
-            return self.error(400, -32022, "Unsupported protocol version", {"supported": sorted(VERSIONS)})
-        refusal = self.modern(request, message) if version == MODERN else None
-        if refusal is not None:
-            return refusal
-        if message.get("method") not in METHODS:
-            return self.error(404 if version == MODERN else 200, -32601, "Method not found")
-        return JSONResponse({"jsonrpc": "2.0", "id": message.get("id"), "result": self.result(message["method"])})
+    def suffices(self, scopes: frozenset[str]) -> bool:
+        """Say whether these scopes open the endpoint."""
+        if self.flaw == "transport-list-private":
+            return True
+        if self.flaw == "no-openid" or (self.flaw == "stepup-succeeds" and "openid" in scopes):
+            return scopes >= BOTH
+        return bool(scopes & BOTH)
 
-    def modern(self, request: Request, message: dict[str, Any]) -> Response | None:
-        """Judge what each request of 2026-07-28 carries; None where it is right."""
-        meta = (message.get("params") or {}).get("_meta") or {}
-        if f"{META}protocolVersion" not in meta or f"{META}clientCapabilities" not in meta:
-            return self.error(400, -32602, "Missing _meta")
-        same = meta[f"{META}protocolVersion"] == request.headers.get("mcp-protocol-version")
-        if not same or request.headers.get("mcp-method") != message.get("method"):
-            return self.error(400, -32020, "Header mismatch")
-        return None
-
-    def result(self, method: str) -> dict[str, Any]:
-        """Return the result of a method."""
-        if method == "tools/list":
-            return {"tools": [], "ttlMs": 0, "cacheScope": "private"}
-        return {"supportedVersions": sorted(VERSIONS), "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
-
-    def error(self, status: int, code: int, message: str, data: dict[str, Any] | None = None) -> Response:
-        """Return a JSON-RPC error."""
-        error: dict[str, Any] = {"code": code, "message": message, **({"data": data} if data else {})}
-        return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status)
+    def insufficient(self, request: Request) -> Response:
+        """Refuse for want of scopes."""
+        if self.flaw == "stepup-not-tool-result":
+            return self.messages.error(200, -32600, "Insufficient scope: mcp:read")
+        return self.challenge(request, LOW, 401 if self.flaw == "stepup-403" else 403)
 
     async def userinfo(self, request: Request) -> Response:
-        """Ask for a token."""
-        return JSONResponse({"sub": "u"}) if self.flaw == "userinfo-token" else self.challenge()
+        """Tell who the person is, who asked for openid."""
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        scopes = self.verifier.scopes(token)
+        if (scopes and "openid" in scopes) or (self.flaw == "userinfo-token" and not token):
+            return JSONResponse({"sub": "user-2" if self.flaw == "userinfo-sub-matches" else "user-1"})
+        return self.challenge(request)

@@ -13,7 +13,7 @@ from flawed_state import State
 from flawed_tokens import TokenEndpoints
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -29,7 +29,9 @@ ABSENT = {
     "prm-at-inserted-path": {"prm"},
     "prm-at-root": {"prm-root"},
     "asm-found": {"asm", "oidc"},
+    "asm-at-inserted-path": {"asm"},
     "only-openid": {"asm"},
+    "no-openid": {"oidc"},
     "only-oauth": {"oidc"},
     "jwks-readable": {"jwks"},
 }
@@ -40,11 +42,11 @@ class FlawedServer:
 
     def __init__(self, flaw: str = "", base: str = "https://mcp.example") -> None:
         self.flaw, self.base = flaw, base
-        self.state = State(base)
+        self.state = State(base, flaw)
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         authorization, tokens = Authorization(self.state, flaw), TokenEndpoints(self.state, flaw)
-        resource, revocation = Resource(self.state, flaw), Revocation(self.state, flaw)
-        registration = Registration(self.state, flaw)
+        self.resource = resource = Resource(self.state, flaw)
+        registration, revocation = Registration(self.state, flaw), Revocation(self.state, flaw)
         routes = [Route(path, self.well_known) for path in WELL_KNOWN]
         routes += [
             Route("/mcp", resource.mcp, methods=["GET", "POST", "OPTIONS", "DELETE"]),
@@ -74,11 +76,23 @@ class FlawedServer:
                 more = [(b"server", b"nginx/1.27.3" if self.flaw == "leaks-versions" else b"nginx")]
                 if self.flaw != "transport-hsts":
                     more.append((b"strict-transport-security", b"max-age=31536000"))
+                more += self.cors(request)
                 message["headers"] = [*message["headers"], *more]  # type: ignore[misc]
             await send(message)
 
         app = PlainTextResponse("misdirected", 421) if foreign else self.app
+        if self.flaw == "transport-trailing-slash" and request.url.path == "/mcp/":
+            app = RedirectResponse(f"{self.base.replace('https', 'http')}/mcp", 308)
         await app(scope, receive, finish)  # type: ignore[arg-type]
+
+    def cors(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """Return the headers for browsers that are too generous."""
+        origin = request.headers.get("origin", "").encode()
+        if self.flaw == "cors-reflected" and request.url.path == "/token":
+            return [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
+        if self.flaw == "cors-not-at-authorize" and request.url.path == "/authorize":
+            return [(b"access-control-allow-origin", b"*")]
+        return []
 
     def transport(self) -> httpx2.ASGITransport:
         """Return the transport that leads to it."""

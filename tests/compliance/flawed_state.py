@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
 
-from flawed_documents import ID_SIGNER, SIGNER
-from jose import jwt
+import flawed_claims
 
 USER, PASSWORD = "alice", "correct horse battery"
 SCOPES = {"mcp:read", "mcp:write", "openid", "offline_access"}
@@ -63,8 +62,9 @@ class Code:
 class State:
     """All of it, in memory."""
 
-    def __init__(self, base: str) -> None:
-        self.base = base
+    def __init__(self, base: str, flaw: str = "") -> None:
+        self.base, self.flaw = base, flaw
+        self.issued: dict[str, tuple[Grant, list[str]]] = {}  # access tokens
         self.clients: dict[str, Client] = {}
         self.codes: dict[str, Code] = {}
         self.grants: dict[str, Grant] = {}
@@ -86,15 +86,15 @@ class State:
             "iat": now,
             "exp": now + 3600,
         }
-        members = {name: value for name, value in {**right, **claims}.items() if value is not None}
-        return str(jwt.encode(members, SIGNER, "ES256", {"kid": "ec", "typ": "at+jwt"}))
+        token = flawed_claims.access_token({**right, **claims}, self.flaw)
+        self.issued[token] = (grant, scope)
+        return token
 
     def id_token(self, grant: Grant, nonce: str, **claims: Any) -> str:
         """Sign an ID token (OpenID Connect Core section 2)."""
         now = int(time.time())
         right = {"iss": self.base, "aud": grant.client.client_id, "sub": "user-1", "iat": now, "exp": now + 300}
-        members = {**right, **({"nonce": nonce} if nonce else {}), **claims}
-        return str(jwt.encode(members, ID_SIGNER, "RS256", {"kid": "rsa", "typ": "JWT"}))
+        return flawed_claims.id_token({**right, **({"nonce": nonce} if nonce else {}), **claims}, self.flaw)
 
     def family_of(self, token: str) -> Grant | None:
         """Return the grant that a refresh token belongs to, live or replaced."""

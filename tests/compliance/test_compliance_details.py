@@ -10,8 +10,8 @@ from flawed_documents import EC_KEY, PUBLIC_PEM, RSA_KEY, document
 from flawed_server import FlawedServer
 
 from oauth_server.compliance import Report, Result, SpecVersion, audit
-from oauth_server.compliance.checks.bearer import public_pem
 from oauth_server.compliance.checks.jwks import modulus_bits
+from oauth_server.compliance.jws import public_pem
 from oauth_server.outbound import Outbound
 
 BASE = "https://mcp.example"

@@ -10,9 +10,9 @@ from between import HTTPS, Answerer, Between, run, statuses, summary
 from flawed_state import Client as Known
 from jose import jwt
 
-from oauth_server.compliance.checks.bearer import decode, public_pem
 from oauth_server.compliance.checks.flows import audiences, claims, opens
 from oauth_server.compliance.checks.signer import Signer
+from oauth_server.compliance.jws import decode, public_pem
 from oauth_server.compliance.model import Exchange, Missing
 from oauth_server.compliance.parties import Client
 from oauth_server.outbound import Answer

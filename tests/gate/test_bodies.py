@@ -141,3 +141,51 @@ async def test_a_body_larger_than_four_mebibytes_is_413(shared: Running, http: h
     assert (reply.status_code, reply.json()["error"]) == (413, "invalid_request")
     assert "www-authenticate" not in reply.headers
     assert (await http.get("/healthz")).status_code == 200
+
+
+def _batch(*messages: dict[str, Any], version: str | None = "2025-03-26") -> tuple[bytes, dict[str, str]]:
+    sent = headers_for("legacy", "ping")
+    del sent["MCP-Protocol-Version"]
+    return json.dumps(messages).encode(), {**sent, **({"MCP-Protocol-Version": version} if version else {})}
+
+
+def _events(reply: httpx2.Response) -> list[dict[str, Any]]:
+    return [json.loads(line[5:]) for line in reply.text.splitlines() if line.startswith("data:")]
+
+
+@pytest.mark.parametrize("version", ["2025-03-26", None])
+async def test_a_batch_of_the_version_that_has_them_is_answered_whole(
+    shared: Running, http: httpx2.AsyncClient, version: str | None
+) -> None:
+    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    asked = [{**message("legacy", method), "id": number} for number, method in enumerate(("ping", "tools/list", "no"))]
+    body, headers = _batch(asked[0], told, *asked[1:], version=version)
+    headers["Authorization"] = f"Bearer {await token_for(shared, 'mcp:read')}"
+    reply = await http.post("/mcp", content=body, headers=headers)
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream")
+    found = {event["id"]: event for event in _events(reply)}
+    assert (set(found), found[0]["result"], found[2]["error"]["code"]) == ({0, 1, 2}, {}, -32601)
+    assert len(found[1]["result"]["tools"]) == 6
+    body, headers_only = _batch(told, told, version=version)
+    reply = await http.post("/mcp", content=body, headers={**headers, **headers_only})
+    assert (reply.status_code, reply.content) == (202, b"")
+
+
+@pytest.mark.requirement("attack-66", "RS-12")
+async def test_no_call_hides_in_a_batch(shared: Running, http: httpx2.AsyncClient) -> None:
+    before = await client_ids(shared)
+    body, headers = _batch(message("legacy", "ping"), {**message("legacy", "tools/call", CALL), "id": 2})
+    headers["Authorization"] = f"Bearer {await token_for(shared, 'mcp:read')}"
+    reply = await http.post("/mcp", content=body, headers=headers)
+    assert reply.status_code == 403
+    assert 'scope="mcp:write"' in reply.headers["www-authenticate"]
+    assert reply.json()["id"] == 2
+    assert await client_ids(shared) == before
+
+
+async def test_a_batch_is_bounded_and_holds_no_handshake(shared: Running, http: httpx2.AsyncClient) -> None:
+    token = await token_for(shared, "mcp:read")
+    for messages in ([], [message("legacy", "ping")] * 21, [message("legacy", "initialize")], [1], [[]]):
+        body, headers = _batch(*messages)  # type: ignore[arg-type]
+        reply = await http.post("/mcp", content=body, headers={**headers, "Authorization": f"Bearer {token}"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, -32600)

@@ -4,9 +4,9 @@ import json
 from typing import Final
 
 from oauth_server.compliance.checks.attempts import answered, broke, is_page, issued, refused, shown
-from oauth_server.compliance.checks.bearer import encode
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.glance import PAGE, Glance
+from oauth_server.compliance.jws import encode
 from oauth_server.compliance.model import Missing, Source, Verdict, judge, rule
 from oauth_server.compliance.parties import Asked, Changes
 from oauth_server.compliance.registrar import NAME

@@ -6,7 +6,7 @@ from oauth_server.compliance import urls
 from oauth_server.compliance.checks.protected_resource import member
 from oauth_server.compliance.document import reason
 from oauth_server.compliance.model import Verdict, judge, rule
-from oauth_server.compliance.sources import discovery, oauth, rfc, security
+from oauth_server.compliance.sources import discovery, mcp, oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 
 REQUIRED = ("authorization_endpoint", "token_endpoint")
@@ -62,6 +62,33 @@ async def issuer_exact(survey: Survey) -> Verdict:
     stated = document.members.get("issuer")
     problem = "" if stated == named else f"The issuer is {stated!r}, but it was found by {named!r}"
     return judge(problem, "The issuer is the identifier it was found by", member(document, "issuer"))
+
+
+@rule(
+    "The metadata is where RFC 8414 has it, too",
+    rfc(8414, "3.1"),
+    discovery("Authorization Server Metadata Discovery"),
+    fix="Serve the metadata at /.well-known/oauth-authorization-server, followed by the issuer's path if it has one.",
+)
+async def at_inserted_path(survey: Survey) -> Verdict:
+    """Since 2025-11-25 OpenID discovery is enough; clients of earlier versions look here alone."""
+    await survey.metadata()
+    document = await survey.document(urls.metadata_urls(await survey.issuer())[0])
+    problem = f"{document.url}: {document.problem}" if document.problem else ""
+    return judge(problem, "It is there", document.shown)
+
+
+@rule(
+    "`issuer` does not end in a slash",
+    rfc(8414, "2"),
+    mcp("Canonical Server URI"),
+    fix="Spell the issuer without a slash at its end, everywhere: clients differ in whether they add or drop one.",
+)
+async def issuer_slash(survey: Survey) -> Verdict:
+    """Allowed, but the most frequent reason why issuers do not match."""
+    document = await survey.metadata()
+    problem = "The issuer ends in a slash" if str(document.members.get("issuer")).endswith("/") else ""
+    return judge(problem, "It does not", member(document, "issuer"))
 
 
 @rule(

@@ -1,93 +1,45 @@
-"""Tokens that the resource server must refuse (OAuth 2.1 section 5, RFC 8725, RFC 9068)."""
+"""How the resource server reads credentials, and what it says of ones that are none (OAuth 2.1 section 5, RFC 6750)."""
 
-import base64
-import hashlib
-import hmac
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+import httpx2
 
-from oauth_server.compliance import urls, www_authenticate
+from oauth_server.compliance import messages, urls, www_authenticate
 from oauth_server.compliance.checks.challenge import header
+from oauth_server.compliance.jws import encode
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
-from oauth_server.compliance.sources import mcp, oauth, rfc, security
-from oauth_server.compliance.survey import UNAUTHORIZED, Survey
+from oauth_server.compliance.sources import mcp, oauth, rfc
+from oauth_server.compliance.survey import FORM, UNAUTHORIZED, Survey
+from oauth_server.outbound import OutboundError
 
 GARBAGE: Final = "mcp-oauth-audit-not-a-token"
-LIFETIME: Final = 300
-LARGEST_MODULUS: Final = 16384
-CURVES: Final[Mapping[str, Callable[[], ec.EllipticCurve]]] = {
-    "P-256": ec.SECP256R1,
-    "P-384": ec.SECP384R1,
-    "P-521": ec.SECP521R1,
-}
-JWS_PARTS: Final = 3
+FORBIDDEN: Final = 403
+SERVER_ERROR: Final = 500
+HUGE: Final = 16 * 1024  # characters
+REFUSALS: Final = {400, UNAUTHORIZED}
+SUCCESS: Final = range(200, 300)
 
 
-def encode(octets: bytes) -> str:
-    """Encode as base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
-
-
-def decode(text: str) -> bytes:
-    """Decode base64url without padding; ValueError when it is none."""
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-async def _call(survey: Survey, authorization: str) -> Exchange:
+async def call_with(survey: Survey, authorization: str) -> Exchange:
     """Call the endpoint with credentials of our own; Missing when it asks for none anyway."""
     await survey.refusal()
     return await survey.call(await survey.endpoint(), {"Authorization": authorization})
 
 
-def _refused(exchange: Exchange) -> Verdict:
+async def opens(survey: Survey) -> str:
+    """Return a token with which the first request gets past the gate, the control of every wrong one."""
+    token = await survey.token()
+    status = (await call_with(survey, f"Bearer {token}")).answer.status
+    if status in {UNAUTHORIZED, FORBIDDEN} or status >= SERVER_ERROR:
+        raise Missing(f"the right token is answered {status}, so the refusal of another says nothing")
+    return token
+
+
+def refused(exchange: Exchange) -> Verdict:
+    """Judge the refusal of a token."""
     status = exchange.answer.status
     problem = "" if status == UNAUTHORIZED else f"The answer is {status}, not 401"
     return judge(problem, "The token is refused", header(exchange))
-
-
-async def _claims(survey: Survey) -> dict[str, Any]:
-    """Return the claims of a token that would be right if only its signature were."""
-    audience: Any = (await survey.protected_resource()).members.get("resource")
-    claims: dict[str, Any] = {
-        "iss": await survey.issuer(),
-        "aud": audience,
-        "sub": "mcp-oauth-audit",
-        "client_id": "mcp-oauth-audit",
-        "scope": " ".join((await survey.challenge())[1].parameters.get("scope", "").split()),
-        "jti": "mcp-oauth-audit",
-        "iat": int(survey.now),
-        "exp": int(survey.now) + LIFETIME,
-    }
-    try:
-        given = json.loads(decode(survey.access_token.split(".")[1]))
-    except (ValueError, IndexError, RecursionError):
-        return claims
-    return {**claims, **given} if isinstance(given, dict) else claims
-
-
-def _signing_input(jose: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
-    return ".".join(encode(json.dumps(part).encode()) for part in (jose, claims))
-
-
-def public_pem(key: Mapping[str, Any]) -> bytes:
-    """Return a published key as PEM, as careless servers hold it; ValueError for a key that is none."""
-    try:
-        if key.get("kty") == "RSA":
-            modulus = int.from_bytes(decode(key["n"]), "big")
-            if modulus.bit_length() > LARGEST_MODULUS:
-                raise ValueError("the modulus is too long")
-            public: Any = rsa.RSAPublicNumbers(int.from_bytes(decode(key["e"]), "big"), modulus).public_key()
-        else:
-            x, y = (int.from_bytes(decode(key[name]), "big") for name in ("x", "y"))
-            public = ec.EllipticCurvePublicNumbers(x, y, CURVES[key["crv"]]()).public_key()
-    except (KeyError, TypeError) as error:
-        raise ValueError("the key cannot be read") from error
-    pem: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return pem
 
 
 @rule(
@@ -98,7 +50,7 @@ def public_pem(key: Mapping[str, Any]) -> bytes:
 )
 async def garbage(survey: Survey) -> Verdict:
     """MCP: invalid or expired tokens MUST receive 401."""
-    return _refused(await _call(survey, f"Bearer {GARBAGE}"))
+    return refused(await call_with(survey, f"Bearer {GARBAGE}"))
 
 
 @rule(
@@ -109,7 +61,7 @@ async def garbage(survey: Survey) -> Verdict:
 )
 async def invalid_token(survey: Survey) -> Verdict:
     """RFC 6750 section 3.1."""
-    exchange = await _call(survey, f"Bearer {GARBAGE}")
+    exchange = await call_with(survey, f"Bearer {GARBAGE}")
     found = www_authenticate.read(exchange.answer.headers_of("WWW-Authenticate"))
     errors = [challenge.parameters.get("error", "") for challenge in found if challenge.scheme == "bearer"]
     problem = "" if "invalid_token" in errors else f"The challenge says {', '.join(errors) or 'nothing'}"
@@ -125,10 +77,17 @@ async def invalid_token_metadata(survey: Survey) -> Verdict:
     """RFC 9728 section 5.1; asked for when the challenge without a token has it."""
     if "resource_metadata" not in (await survey.challenge())[1].parameters:
         raise Missing("the challenge without a token does not name it either")
-    exchange = await _call(survey, f"Bearer {GARBAGE}")
+    exchange = await call_with(survey, f"Bearer {GARBAGE}")
     found = www_authenticate.read(exchange.answer.headers_of("WWW-Authenticate"))
     named = any("resource_metadata" in challenge.parameters for challenge in found)
     return judge("" if named else "resource_metadata is missing", "The metadata is named", header(exchange))
+
+
+async def _malformed(survey: Survey, authorization: str) -> Verdict:
+    exchange = await call_with(survey, authorization)
+    status = exchange.answer.status
+    problem = "" if status in REFUSALS else f"The answer is {status}"
+    return judge(problem, f"The answer is {status}", header(exchange))
 
 
 @rule(
@@ -138,10 +97,33 @@ async def invalid_token_metadata(survey: Survey) -> Verdict:
 )
 async def malformed(survey: Survey) -> Verdict:
     """RFC 6750 section 3.1: invalid_request is 400, and 401 serves as well."""
-    exchange = await _call(survey, "Bearer mcp oauth audit, three words")
+    return await _malformed(survey, "Bearer mcp oauth audit, three words")
+
+
+@rule(
+    "Bearer credentials without a token are refused",
+    rfc(6750, "3.1"),
+    fix="Answer an Authorization header that is nothing but the scheme with 400 or 401, never with 500.",
+)
+async def empty(survey: Survey) -> Verdict:
+    """RFC 6750 section 2.1: credentials are the scheme and a token."""
+    return await _malformed(survey, "Bearer")
+
+
+@rule(
+    "A very long token is refused",
+    rfc(9110, "5.4"),
+    fix="Bound the length of the token before it is decoded, and answer 400, 401 or 431.",
+)
+async def huge(survey: Survey) -> Verdict:
+    """RFC 9110 section 5.4: a field larger than the server wishes to process is answered 4xx."""
+    try:
+        exchange = await call_with(survey, f"Bearer {'a' * HUGE}")
+    except OutboundError as error:
+        raise Missing(f"the connection ended before an answer: {error.reason}") from None
     status = exchange.answer.status
-    problem = "" if status in {400, UNAUTHORIZED} else f"The answer is {status}"
-    return judge(problem, "They are refused", header(exchange))
+    problem = "" if status in range(400, 500) else f"The answer is {status}"
+    return judge(problem, f"The answer is {status}", header(exchange))
 
 
 @rule(
@@ -151,39 +133,54 @@ async def malformed(survey: Survey) -> Verdict:
 )
 async def other_scheme(survey: Survey) -> Verdict:
     """RFC 6750 section 3: no valid bearer token, so a challenge."""
-    return _refused(await _call(survey, f"Basic {encode(b'mcp-oauth-audit:wrong')}"))
+    return refused(await call_with(survey, f"Basic {encode(b'mcp-oauth-audit:wrong')}"))
 
 
 @rule(
-    "An unsigned token is refused",
-    rfc(8725, "3.1"),
-    rfc(9068, "4"),
-    fix="Pin the algorithm to each key, and refuse alg none.",
+    "A bearer token is good under the scheme Bearer alone",
+    rfc(9449, "7.1"),
+    oauth("5.1.1"),
+    fix="Compare the scheme before the token is read; a token under DPoP needs a proof.",
 )
-async def unsigned(survey: Survey) -> Verdict:
-    """RFC 9068 section 4: the resource server MUST reject any JWT whose alg is none."""
-    token = f"{_signing_input({'alg': 'none', 'typ': 'at+jwt'}, await _claims(survey))}."
-    return _refused(await _call(survey, f"Bearer {token}"))
+async def wrong_scheme(survey: Survey) -> Verdict:
+    """RFC 9449 section 7.1: under DPoP the proof is checked; a server without DPoP knows no such credentials."""
+    return refused(await call_with(survey, f"DPoP {await opens(survey)}"))
 
 
 @rule(
-    "A token signed with the public key as a shared secret is refused",
-    rfc(8725, "2.1"),
-    rfc(8725, "3.1"),
-    fix="Pin the algorithm to each key: a public key never verifies an HMAC.",
+    "The scheme may be written in lower case",
+    oauth("5.1.1"),
+    rfc(9110, "11.1"),
+    fix="Compare the scheme of the Authorization header without regard to case.",
 )
-async def confused_algorithm(survey: Survey) -> Verdict:
-    """RFC 8725 section 2.1: the RS256 key used as an HS256 secret."""
-    exchange, keys = await survey.keys()
-    for key in keys:
-        try:
-            pem = public_pem(key)
-        except ValueError:
-            continue
-        content = _signing_input({"alg": "HS256", "typ": "at+jwt", "kid": key.get("kid")}, await _claims(survey))
-        token = f"{content}.{encode(hmac.digest(pem, content.encode(), hashlib.sha256))}"
-        return _refused(await _call(survey, f"Bearer {token}"))
-    raise Missing(f"no key of {exchange.answer.url} can be used for it")
+async def lowercase_scheme(survey: Survey) -> Verdict:
+    """OAuth 2.1 section 5.1.1: the string bearer is case-insensitive, and servers MUST support this method."""
+    token = await opens(survey)
+    right, exchange = await call_with(survey, f"Bearer {token}"), await call_with(survey, f"bearer {token}")
+    same = exchange.answer.status == right.answer.status
+    problem = "" if same else f"bearer is answered {exchange.answer.status}, Bearer {right.answer.status}"
+    return judge(problem, "Both spellings are answered the same", right, header(exchange))
+
+
+@rule(
+    "A request with two Authorization headers is refused",
+    rfc(9110, "5.3"),
+    fix="Answer 400 when Authorization is there twice: a gateway may have judged the other one.",
+)
+async def duplicate_header(survey: Survey) -> Verdict:
+    """RFC 9110 section 5.3: Authorization is no list, so it MUST NOT be sent twice."""
+    token, endpoint = await opens(survey), await survey.endpoint()
+    fields, body = messages.first(survey.version)
+    problem, shown = "", []
+    for order in ((GARBAGE, token), (token, GARBAGE)):
+        twice = httpx2.Headers([*fields.items(), *(("Authorization", f"Bearer {value}") for value in order)])
+        exchange = await survey.send("POST", endpoint, twice, body)
+        shown.append(exchange)
+        status = exchange.answer.status
+        if status in SUCCESS or status >= SERVER_ERROR:
+            which = "second" if order[1] == token else "first"
+            problem = f"With the right token in the {which} header, the answer is {status}"
+    return judge(problem, "It is refused in either order", *shown)
 
 
 @rule(
@@ -193,7 +190,7 @@ async def confused_algorithm(survey: Survey) -> Verdict:
     fix="Read the token from the Authorization header alone.",
 )
 async def query(survey: Survey) -> Verdict:
-    """MCP: tokens MUST NOT be in the query; a server that reads one there says invalid_token, or lets it in."""
+    """OAuth 2.1 section 5.1: servers MUST ignore it; one that reads it says invalid_token, or lets it in."""
     without, challenge = await survey.challenge()
     exchange = await survey.call(urls.with_query(await survey.endpoint(), ("access_token", GARBAGE)))
     found = www_authenticate.read(exchange.answer.headers_of("WWW-Authenticate"))
@@ -205,43 +202,39 @@ async def query(survey: Survey) -> Verdict:
 
 
 @rule(
-    "The given token opens the endpoint",
+    "A token in the body is ignored",
+    oauth("5.1.2"),
+    mcp("Token Requirements"),
+    fix="Read the token from the Authorization header alone: a form is what any page can make a browser send.",
+)
+async def body(survey: Survey) -> Verdict:
+    """OAuth 2.1 section 5.1.2: servers MAY support the form parameter, but MCP's clients MUST use the header."""
+    await survey.refusal()
+    token, endpoint = await opens(survey), await survey.endpoint()
+    fields, content = messages.first(survey.version)
+    added = content[:-1] + f', "access_token": "{token}"}}'.encode()
+    form = f"access_token={token}".encode()
+    pairs = [
+        (await survey.fetch("POST", endpoint, FORM, b""), await survey.fetch("POST", endpoint, FORM, form)),
+        (await survey.refusal(), await survey.fetch("POST", endpoint, fields, added)),
+    ]
+    read = [(a, b) for a, b in pairs if a.answer.status != b.answer.status]
+    problem = f"With a token in the body the answer is {read[0][1].answer.status}" if read else ""
+    return judge(problem, "It changes nothing", *((read or pairs)[0]))
+
+
+@rule(
+    "A right token opens the endpoint",
     mcp("Token Handling"),
     fix="Compare the token's iss, aud and exp with what the endpoint expects.",
 )
 async def accepted(survey: Survey) -> Verdict:
-    """Judged with the token that the operator gave."""
-    if not survey.access_token:
-        raise Missing("no access token was given")
-    exchange = await _call(survey, f"Bearer {survey.access_token}")
+    """Judged with the token that was given, else with one that was asked for with the scopes the endpoint names."""
+    exchange = await call_with(survey, f"Bearer {await survey.token()}")
     status = exchange.answer.status
-    return judge(f"The answer is {status}" if status in {401, 403} else "", "It does", header(exchange))
-
-
-@rule(
-    "The given token is refused when its signature is changed",
-    security("Access Token Privilege Restriction"),
-    rfc(9068, "4"),
-    fix="Verify the signature of every token.",
-)
-async def tampered(survey: Survey) -> Verdict:
-    """RFC 9068 section 4: the resource server MUST validate the signature."""
-    parts = survey.access_token.split(".")
-    if len(parts) != JWS_PARTS or not parts[2]:
-        raise Missing("no access token was given that is a signed JWT")
-    parts[2] = ("B" if parts[2].startswith("A") else "A") + parts[2][1:]
-    return _refused(await _call(survey, f"Bearer {'.'.join(parts)}"))
-
-
-@rule(
-    "The userinfo endpoint asks for a token",
-    rfc(6750, "3"),
-    fix="Answer userinfo requests without a token with 401 and a Bearer challenge.",
-)
-async def userinfo(survey: Survey) -> Verdict:
-    """OpenID Connect Core 1.0 section 5.3.3: errors as RFC 6750 section 3 has them."""
-    for document in (await survey.metadata(), await survey.openid()):
-        url = document.members.get("userinfo_endpoint")
-        if isinstance(url, str) and urls.read(url):
-            return _refused(await survey.fetch("GET", url, {"Accept": "application/json"}))
-    raise Missing("no userinfo endpoint is advertised")
+    if status == FORBIDDEN and not survey.access_token:
+        wanted, tokens = await survey.wanted_scope(), await survey.walk.tokens()
+        if not set(wanted.split()) <= set(tokens.text("scope").split() or wanted.split()):
+            raise Missing(f"the person may not be granted what is asked for: {wanted}")
+    wrong = status in {UNAUTHORIZED, FORBIDDEN} or status >= SERVER_ERROR
+    return judge(f"The answer is {status}" if wrong else "", "It does", header(exchange))

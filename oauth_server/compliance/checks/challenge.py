@@ -2,8 +2,10 @@
 
 from oauth_server.compliance import urls, www_authenticate
 from oauth_server.compliance.model import Exchange, Missing, Shown, Verdict, judge, rule
-from oauth_server.compliance.sources import discovery, mcp, oauth, rfc
+from oauth_server.compliance.sources import discovery, mcp, oauth, rfc, security
 from oauth_server.compliance.survey import UNAUTHORIZED, Survey
+
+BROKEN = b'{"jsonrpc": "2.0", "id": 1, "method": '
 
 
 def header(exchange: Exchange) -> Shown:
@@ -140,3 +142,32 @@ async def not_html(survey: Survey) -> Verdict:
     content_type = (exchange.answer.header("Content-Type") or "").lower()
     page = "html" in content_type or exchange.answer.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
     return judge("The body is an HTML page" if page else "", "The body is no page", (exchange, content_type))
+
+
+@rule(
+    "A GET that is answered 401 is challenged, too",
+    rfc(9110, "15.5.2"),
+    fix="Send WWW-Authenticate with every 401, whatever the method.",
+)
+async def on_get(survey: Survey) -> Verdict:
+    """RFC 9110 section 15.5.2: a server generating a 401 response MUST send WWW-Authenticate."""
+    await survey.refusal()
+    exchange = await survey.fetch("GET", await survey.endpoint(), {"Accept": "text/event-stream"})
+    if exchange.answer.status != UNAUTHORIZED:
+        raise Missing(f"GET is answered {exchange.answer.status}")
+    present = exchange.answer.headers_of("WWW-Authenticate")
+    return judge("" if present else "WWW-Authenticate is missing", "It is challenged", header(exchange))
+
+
+@rule(
+    "The token is asked for before the body is read",
+    security("Access Token Privilege Restriction"),
+    fix="Judge the Authorization header first, and answer 401 whatever the body is.",
+)
+async def before_body(survey: Survey) -> Verdict:
+    """MCP: tokens are validated before the request is processed; what is judged first tells strangers something."""
+    await survey.refusal()
+    exchange = await survey.fetch("POST", await survey.endpoint(), {"Content-Type": "application/json"}, BROKEN)
+    status = exchange.answer.status
+    problem = "" if status == UNAUTHORIZED else f"A broken body without a token is answered {status}"
+    return judge(problem, "It is answered 401", header(exchange))

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from oauth_server.compliance import messages
-from oauth_server.compliance.checks.bearer import decode
 from oauth_server.compliance.checks.token_endpoint import TOO_MANY, error_of, patient
+from oauth_server.compliance.jws import decode
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge
 from oauth_server.compliance.parties import Client, Tokens
 from oauth_server.compliance.survey import UNAUTHORIZED, Survey

@@ -3,9 +3,9 @@
 import json
 from typing import Any, Final
 
-from oauth_server.compliance.checks.bearer import encode
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.checks.token_endpoint import error_of
+from oauth_server.compliance.jws import encode
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.registrar import REGISTERED
 from oauth_server.compliance.sources import oauth, rfc, security

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from oauth_server.compliance.checks.bearer import encode
+from oauth_server.compliance.jws import encode
 from oauth_server.compliance.model import Missing
 
 KID: Final = "mcp-oauth-audit"

@@ -10,6 +10,7 @@ from oauth_server.compliance.survey import UNAUTHORIZED, Survey
 
 EVIL: Final = "evil.example"
 FORBIDDEN: Final = 403
+REDIRECTS: Final = range(300, 400)
 NO_STREAM: Final = {401, 405, 406}
 
 
@@ -69,12 +70,26 @@ async def host(survey: Survey) -> Verdict:
 )
 async def origin(survey: Survey) -> Verdict:
     """MCP: servers MUST validate Origin; from 2025-11-25 on with 403."""
-    exchange = await survey.call(await survey.endpoint(), {"Origin": f"https://{EVIL}"})
+    return await _foreign(survey, f"https://{EVIL}")
+
+
+async def _foreign(survey: Survey, value: str) -> Verdict:
+    exchange = await survey.call(await survey.endpoint(), {"Origin": value})
     status = exchange.answer.status
     if status == UNAUTHORIZED and not survey.since("2025-11-25"):
         raise Missing("the token is asked for first, so it cannot be seen whether Origin is checked")
-    problem = "" if status == FORBIDDEN else f"Origin: https://{EVIL} is answered {status}, not 403"
+    problem = "" if status == FORBIDDEN else f"Origin: {value} is answered {status}, not 403"
     return judge(problem, "It is answered 403", exchange)
+
+
+@rule(
+    "The Origin null is refused with 403",
+    TRANSPORT,
+    fix="Refuse Origin: null like any foreign one: files, sandboxed frames and redirects across sites send it.",
+)
+async def null_origin(survey: Survey) -> Verdict:
+    """MCP: as any other; RFC 6454 section 7.1: null stands for whatever is not said."""
+    return await _foreign(survey, "null")
 
 
 @rule(
@@ -102,3 +117,40 @@ async def unknown_well_known(survey: Survey) -> Verdict:
     exchange = await survey.fetch("GET", place)
     status = exchange.answer.status
     return judge(f"It is answered {status}" if status == OK else "", f"It is answered {status}", exchange)
+
+
+@rule(
+    "A slash more or less leads nowhere else",
+    oauth("1.5"),
+    rfc(9110, "15.4"),
+    fix="Build the redirect from the path alone, or from the public base URL: behind a proxy, scheme and host differ.",
+)
+async def trailing_slash(survey: Survey) -> Verdict:
+    """A redirect to http, or to another host, takes the token along in the clear."""
+    endpoint = await survey.endpoint()
+    if not urls.path(endpoint) or "?" in endpoint:
+        raise Missing("the endpoint is the root, or has a query")
+    other = endpoint[:-1] if endpoint.endswith("/") else f"{endpoint}/"
+    exchange = await survey.call(other)
+    location = exchange.answer.header("Location")
+    if location is None or exchange.answer.status not in REDIRECTS:
+        return judge("", f"{other} is answered {exchange.answer.status}", exchange)
+    target = urls.joined(other, location)
+    same = urls.read(target) is not None and urls.origin(target) == urls.origin(endpoint)
+    problem = "" if same else f"{other} leads to {target!r}"
+    return judge(problem, "It leads to the endpoint", (exchange, f"Location: {location}"))
+
+
+@rule(
+    "TLS 1.3 is spoken",
+    rfc(9325, "3.1.1"),
+    fix="Switch TLS 1.3 on, and 1.0 and 1.1 off.",
+)
+async def tls_version(survey: Survey) -> Verdict:
+    """RFC 9325 section 3.1.1: SHOULD support TLS 1.3, and MUST prefer it then; our client refuses less than 1.2."""
+    exchange = await survey.call(await survey.endpoint())
+    spoken = exchange.answer.tls
+    if not spoken:
+        raise Missing("the endpoint was not asked over TLS")
+    problem = "" if spoken == "TLSv1.3" else f"The connection is {spoken}"
+    return judge(problem, f"The connection is {spoken}", (exchange, spoken))
