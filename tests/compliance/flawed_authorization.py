@@ -33,8 +33,6 @@ class Authorization:
         if "client_id" in form:
             return PlainTextResponse("oops", 500)
         response = await self.judged(request, parse_qs(request.url.query, keep_blank_values=True))
-        if self.flaw == "authorize-no-cors":
-            response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
     async def judged(self, request: Request, fields: Fields) -> Response:

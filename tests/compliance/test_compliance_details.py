@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from flawed_documents import EC_KEY, PUBLIC_PEM, RSA_KEY, document
 from flawed_server import FlawedServer
 
-from oauth_server.compliance import Report, Result, SpecVersion, audit
+from oauth_server.compliance import LIMITS, Report, Result, SpecVersion, audit
 from oauth_server.compliance.checks.jwks import modulus_bits
 from oauth_server.compliance.jws import public_pem
 from oauth_server.outbound import Outbound
@@ -19,7 +19,7 @@ Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
 async def run(answer: Answer, target: str = f"{BASE}/mcp", spec_version: SpecVersion = "2026-07-28") -> Report:
-    outbound = Outbound(transport=httpx2.MockTransport(answer))
+    outbound = Outbound(transport=httpx2.MockTransport(answer), limits=LIMITS["adversarial"])
     return await audit(target, outbound=outbound, depth="adversarial", spec_version=spec_version)
 
 
@@ -111,7 +111,7 @@ async def test_an_origin_that_cannot_be_reached_is_all_errors() -> None:
 async def test_an_origin_that_is_asked_for_its_token_first_fails_where_403_is_prescribed(
     version: SpecVersion, status: str
 ) -> None:
-    outbound = Outbound(transport=FlawedServer("transport-origin").transport())
+    outbound = Outbound(transport=FlawedServer("transport-origin").transport(), limits=LIMITS["adversarial"])
     report = await audit(f"{BASE}/mcp", outbound=outbound, depth="adversarial", spec_version=version)
     assert result(report, "transport-origin").status == status
 

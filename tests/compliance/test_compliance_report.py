@@ -6,7 +6,7 @@ import pytest
 from flawed_documents import TOKEN
 from flawed_server import FlawedServer
 
-from oauth_server.compliance import Report, audit, www_authenticate
+from oauth_server.compliance import LIMITS, Report, audit, www_authenticate
 from oauth_server.compliance.inert import inert, redact
 from oauth_server.outbound import Outbound
 
@@ -14,7 +14,7 @@ TARGET = "https://mcp.example/mcp"
 
 
 async def run(flaw: str) -> Report:
-    outbound = Outbound(transport=FlawedServer(flaw).transport())
+    outbound = Outbound(transport=FlawedServer(flaw).transport(), limits=LIMITS["adversarial"])
     return await audit(TARGET, outbound=outbound, depth="active", access_token=TOKEN, now=lambda: 1_790_000_000.0)
 
 

@@ -56,7 +56,9 @@ ALSO: dict[str, set[str]] = {
     "refresh-race": {"refresh-grace"},
     # Of the endpoint, its tokens and its transport:
     "asm-at-inserted-path": {"asm-client-identifiers", "asm-client-metadata-docs"},
-    "asm-issuer-slash": {"at-iss", "id-token-iss"},
+    "asm-issuer-slash": {"iss-exact", "at-iss", "id-token-iss"},
+    "token-lifetime": {"at-lifetime"},
+    "at-lifetime": {"token-lifetime"},
     "oidc-id-token-algorithms": {"id-token-algorithm"},
     "jwks-parameters": {"id-token-signature"},
     "jwks-strength": {"id-token-signature"},

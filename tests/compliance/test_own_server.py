@@ -56,4 +56,4 @@ async def test_a_deep_run_ends_what_it_was_granted_and_deletes_what_it_can(serve
     # A public client is shared by all who register the same, so it cannot delete itself.
     assert all("stays registered" in sentence for sentence in report.left)
     again, _ = await judge(server, "2026-07-28", "adversarial")
-    assert again.left == report.left
+    assert set(again.left) == set(report.left)

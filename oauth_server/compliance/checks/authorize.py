@@ -11,7 +11,6 @@ from oauth_server.compliance.sources import mcp, oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 
 CHALLENGE: Final = ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")  # RFC 7636 appendix B
-ORIGIN: Final = "https://client.invalid"
 MARKUP: Final = "audit'\"><i>"
 CLIENT_ERRORS: Final = range(400, 500)
 REDIRECTS: Final = range(300, 400)
@@ -107,17 +106,3 @@ async def not_framed(survey: Survey) -> Verdict:
     if not is_page(exchange):
         raise Missing("no page is shown")
     return framing(exchange)
-
-
-@rule(
-    "Scripts of other sites cannot read the authorization endpoint",
-    oauth("3.1"),
-    fix="Send no Access-Control-Allow-Origin from the authorization endpoint: browsers go there, scripts do not.",
-)
-async def no_cors(survey: Survey) -> Verdict:
-    """OAuth 2.1 section 3.1: CORS MUST NOT be supported at the authorization endpoint."""
-    url = await survey.stated("authorization_endpoint")
-    exchange = await survey.fetch("GET", url, {"Accept": "text/html", "Origin": ORIGIN})
-    value = exchange.answer.header("Access-Control-Allow-Origin")
-    problem = f"Access-Control-Allow-Origin is {value}" if value is not None else ""
-    return judge(problem, "It says nothing of CORS", (exchange, f"Access-Control-Allow-Origin: {value or '(absent)'}"))

@@ -29,7 +29,6 @@ ROWS: Final[tuple[Check, ...]] = (
     check("authorize-missing-client",    AS, AUTHORIZE, "MMMM", "active",  authorize.missing_client),
     check("authorize-escaped",           AS, AUTHORIZE, "MMMM", "active",  authorize.escaped),
     check("authorize-not-framed",        AS, AUTHORIZE, "SSSS", "active",  authorize.not_framed),
-    check("authorize-no-cors",           AS, AUTHORIZE, "MMMM", "active",  authorize.no_cors),
     check("authorize-authenticates",     AS, AUTHORIZE, "MMMM", "active",  authorization_response.authenticates),
     check("authorize-code",              AS, AUTHORIZE, "MMMM", "active",  authorization_response.code),
     check("authorize-state",             AS, AUTHORIZE, "MMMM", "active",  authorization_response.state),
