@@ -61,10 +61,11 @@ class Counts(Answer):
 
 
 class Summary(Counts):
-    """The counts of all checks, and for each level."""
+    """The counts of all checks, for each level, and for each level of each role."""
 
     total: int
     levels: dict[str, Counts]
+    roles: dict[str, dict[str, Counts]]
 
 
 class ComplianceReport(Answer):

@@ -112,11 +112,12 @@ async def visiting(
     from oauth_server.compliance.browser import listening  # noqa: PLC0415
     from oauth_server.compliance.form_visitor import FormVisitor  # noqa: PLC0415
     from oauth_server.compliance.runner import SECONDS  # noqa: PLC0415
+    from oauth_server.compliance.walk import PATIENCE  # noqa: PLC0415
 
     if depth == "passive":
         yield Found(None, None, SECONDS)
     elif consent.browser:
-        async with listening(tell) as person:
+        async with listening(tell, most=PATIENCE) as person:
             yield Found(person, _client(consent, secrets, person), _BROWSER_SECONDS)
     else:
         visitor = FormVisitor(outbound, consent.user or "", secrets.password)

@@ -267,7 +267,10 @@ async def test_a_person_signs_in_with_their_browser(
 
     monkeypatch.setattr("webbrowser.open", person)
     ended = await shell("check", elsewhere, "--depth", "active", "--browser")
-    assert (ended.status, ended.err) == (0, "Consent 1: sign in and approve in your browser, within 5 minutes.\n")
+    assert (ended.status, ended.err) == (
+        0,
+        "Consent 1 of at most 10: sign in and approve in your browser, within 5 minutes.\n",
+    )
     assert opened == [f"{server.url}/oauth/authorize?state=1"]
     assert seen.location == f"{seen.options['visitor'].redirect_uri}?code=1&state=1"
     assert seen.options["seconds"] == 1234.0

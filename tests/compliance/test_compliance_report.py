@@ -14,7 +14,7 @@ TARGET = "https://mcp.example/mcp"
 
 
 async def run(flaw: str) -> Report:
-    outbound = Outbound(transport=FlawedServer(flaw).transport(), limits=LIMITS["adversarial"])
+    outbound = Outbound(transport=FlawedServer(flaw).transport(), limits=LIMITS["active"])
     return await audit(TARGET, outbound=outbound, depth="active", access_token=TOKEN, now=lambda: 1_790_000_000.0)
 
 
@@ -64,7 +64,8 @@ async def test_the_text_names_failures_first_with_their_fix() -> None:
     assert "1 fail" in lines[1]
     assert lines[7:9] == ["authorization server metadata", "FAIL  MUST   asm-pkce-s256: PKCE with S256 is advertised"]
     assert any(line.strip().startswith("Fix: ") for line in lines[9:13])
-    assert lines[-3].startswith("PASS")
+    marked = [line for line in lines if line.startswith(("FAIL", "WARN", "ERROR", "SKIP", "PASS"))]
+    assert marked[-1].startswith("PASS")
     assert lines[-1] == "Failed: asm-pkce-s256."
 
 
