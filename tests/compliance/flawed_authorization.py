@@ -32,8 +32,7 @@ class Authorization:
             return Response(status_code=303, headers={"Location": f"/authorize?{urlencode(form, doseq=True)}"})
         if "client_id" in form:
             return PlainTextResponse("oops", 500)
-        response = await self.judged(request, parse_qs(request.url.query, keep_blank_values=True))
-        return response
+        return await self.judged(request, parse_qs(request.url.query, keep_blank_values=True))
 
     async def judged(self, request: Request, fields: Fields) -> Response:
         """Judge a request."""
