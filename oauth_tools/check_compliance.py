@@ -66,8 +66,8 @@ def register(mcp: FastMCP, runtime: Runtime, inspect: Inspect, newest: NewestRep
         depth: Annotated[
             Depth,
             Field(
-                description="passive reads public documents; active also sends requests that must be refused; "
-                "adversarial also walks the flow and abuses what it is given."
+                description="passive reads public documents; active also registers a client and walks the flow; "
+                "adversarial also sends what an attacker would."
             ),
         ] = "passive",
         access_token: Annotated[str, Field(description="A token for the server, for checks that need one.")] = "",

@@ -46,8 +46,8 @@ calls are still refused, ask the person for an access token of the server and pa
 "active"; it is sent to the MCP endpoint alone. Never ask for a password, a refresh token or a client secret. A \
 token of this server is explained by mcp_oauth_validate_token.
 
-6. Go deeper where it is allowed. "active" also sends requests that must be refused; "adversarial" also walks the \
-flow and abuses what it is given, so it is for servers that the person runs, or has permission to test. This server: \
+6. Go deeper where it is allowed. "active" also registers a client and walks the flow; "adversarial" also sends \
+what an attacker would, so they are for servers that the person runs, or has permission to test. This server: \
 with the scope mcp:admin. Another server: passive needs mcp:write; deeper only the local operator may go, over stdio \
 or on the command line of this server: uv run server.py check URL --depth adversarial. A call that is refused for a \
 scope names it: let the person sign in again and grant it, or go on without.
