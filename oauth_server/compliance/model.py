@@ -67,7 +67,7 @@ class Source:
 
 Run = Callable[["Survey"], Awaitable[Verdict]]
 Progress = Callable[[int, int, str], Awaitable[None]]
-"""Told after each check: how many are judged, of how many, and the title of the last one."""
+"""Told at the start and after each check: how many are judged, of how many, and the title of the last one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ async def audit(
     `target`: the URL of an MCP endpoint, or an origin whose `/mcp` and root are then probed; ValueError when it is no
     absolute http or https URL. `access_token` goes to that endpoint alone, and not at depth `passive`. `visitor` signs
     in and consents where authorization is asked for; without one, no flow is walked. `client`: one that the operator
-    registered, for servers that register none. `progress` is told of each check
-    that is judged. `seconds` bounds the run: what is not judged by then is an `error`.
+    registered, for servers that register none. `progress` is told at the start and of each check that is judged.
+    `seconds` bounds the run: what is not judged by then is an `error`.
     """
     if urls.read(target) is None:
         raise ValueError("the target is not an absolute http or https URL")
@@ -77,6 +77,8 @@ async def audit(
 
     try:
         with anyio.move_on_after(seconds):
+            if progress is not None:
+                await progress(0, len(checks), "Looking for the server's documents")
             async with anyio.create_task_group() as tasks:
                 for check in checks:
                     tasks.start_soon(settle, check)

@@ -92,7 +92,7 @@ async def test_a_body_that_is_no_json_rpc_message_is_a_bad_request(
         b'{"jsonrpc": "1.0", "id": 1, "method": "ping"}': -32600,
         b'{"jsonrpc": "2.0", "id": 1, "method": 1}': -32600,
         b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": 1}': -32600,
-        b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]': -32600,
+        b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}, 1]': -32600,
     }.items():
         reply = await post(client, token, body)
         assert reply.status_code == 400, (body[:60], reply.status_code, reply.text)

@@ -260,7 +260,7 @@ async def test_what_the_client_registered_is_its_ceiling_at_the_gate_and_in_list
     reader, writer, admin = [
         await operators(closing, server, scope=scope) for scope in ("mcp:read", "mcp:write", "mcp:admin")
     ]
-    for client, tools, resources in ((reader, 5, 5), (writer, 6, 5), (admin, 6, 9)):
+    for client, tools, resources in ((reader, 5, 7), (writer, 6, 7), (admin, 6, 11)):
         token = await own_token(client, scope="mcp:read")
         listed = result(await ask(client.http, era, "tools/list", token=token))["tools"]
         assert len(listed) == tools, client.client_id

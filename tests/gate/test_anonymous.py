@@ -69,7 +69,7 @@ async def test_what_needs_more_is_401_with_the_scope_to_ask_for(
     before = await client_ids(open_server)
     where = f"{open_server.url}/.well-known/oauth-protected-resource/mcp"
     write = await call(anybody, era, REGISTER, redirect_uris=["http://localhost/cb"])
-    other = await call(anybody, era, "mcp_oauth_check_compliance", server_url="https://mcp.invalid")
+    other = await call(anybody, era, "mcp_oauth_check_compliance", server_url="https://192.0.2.1")
     deeper = await call(anybody, era, "mcp_oauth_check_compliance", depth="active")
     admin = await read(anybody, era, "oauth://audit")
     for reply, needed in (

@@ -25,7 +25,7 @@ eras = pytest.mark.parametrize("era", ERAS)
 
 Operation = tuple[str, dict[str, Any]]
 CHECK, REGISTER = "mcp_oauth_check_compliance", "mcp_oauth_register_client"
-ELSEWHERE = "https://mcp.invalid/mcp"  # RFC 6761 section 6.4: never resolves
+ELSEWHERE = "https://192.0.2.1/mcp"  # RFC 5737: nobody's, so it is refused without asking a resolver
 
 
 def _tool(name: str, **arguments: Any) -> Operation:

@@ -202,7 +202,7 @@ async def test_over_http_another_server_is_reached_only_passively_and_never_insi
 ) -> None:
     async with mcp_client(shared, await token_for(shared, "mcp:admin"), mode) as client:
         refused = await client.call_tool(
-            TOOL, {"server_url": "https://mcp.invalid", "depth": "active"}, raise_on_error=False
+            TOOL, {"server_url": "https://192.0.2.1", "depth": "active"}, raise_on_error=False
         )
         assert refused.is_error
         assert "Only the local operator" in refused.content[0].text
