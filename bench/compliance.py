@@ -1,7 +1,7 @@
 """What an audit costs: seconds and memory of `server.py check` as a process.
 
 `uv run bench/compliance.py [--runs N]` judges this server and hostile ones, all on loopback. Memory is the peak of the
-process (ru_maxrss) above that of the same command whose target refuses the connection at once.
+process (VmHWM, so on Linux alone) above that of the same command whose target refuses the connection at once.
 """
 
 import argparse
@@ -81,9 +81,11 @@ async def measured(*arguments: str) -> tuple[float, float]:
     return seconds, int(said.decode().strip().rpartition("\n")[2]) / 1024
 
 
+# Not ru_maxrss, which a process inherits from the one that started it.
 _RUN = """
-import atexit, resource, runpy, sys
-atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))
+import atexit, re, runpy, sys
+peak = lambda: re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1)
+atexit.register(lambda: print(peak(), file=sys.stderr))
 sys.argv = ["server.py", "check", *sys.argv[1:]]
 runpy.run_path("server.py", run_name="__main__")
 """
