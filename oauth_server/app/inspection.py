@@ -24,7 +24,9 @@ def inspector(face: Face, hosts: Collection[str]) -> Inspect:
 
     async def inspect(asked: Inspection, progress: Progress) -> tuple[dict[str, Any], str]:
         if not asked.own:
-            outbound = Outbound(local=asked.local, allow=hosts, limits=LIMITS[asked.depth])
+            # Nobody can be asked here whether they run what the target names as its authorization server.
+            only = None if asked.depth == "passive" else (asked.server_url,)
+            outbound = Outbound(local=asked.local, allow=hosts, only=only, limits=LIMITS[asked.depth])
             return await _audit(asked, outbound, progress)
         async with face() as app:
             # The server is asked over its own ASGI app: the same answers, and no name to resolve.

@@ -77,19 +77,23 @@ def check(local: GetLocal) -> App:
         secrets = consent.secrets(depth)
         target = url or await _own(local)
         await _reach(target, own=url is None)
+        servers = None
         if depth != "passive" and url is not None:
-            await require_operator(target, spec, given=consent.operator)
-        report = await _audit(target, spec, depth, consent, secrets)
+            servers = await require_operator(target, spec, given=consent.operator)
+        report = await _audit(target, spec, depth, consent, secrets, servers)
         return NOT_DONE if output.write(report, before) else 0
 
     return app
 
 
-async def _audit(target: str, spec: SpecVersion, depth: Depth, consent: Consent, secrets: Secrets) -> Report:
+async def _audit(
+    target: str, spec: SpecVersion, depth: Depth, consent: Consent, secrets: Secrets, servers: list[str] | None
+) -> Report:
+    """Run it; `servers`: the URLs of those that may be asked, None for any."""
     from oauth_server.compliance import LIMITS, audit  # noqa: PLC0415
     from oauth_server.outbound import Outbound  # noqa: PLC0415
 
-    outbound = Outbound(local=True, limits=LIMITS[depth])
+    outbound = Outbound(local=True, limits=LIMITS[depth], only=servers)
     with Bar() as bar:
         async with visiting(consent, secrets, depth, outbound, bar.tell) as found:
             return await audit(

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from oauth_server.compliance import SpecVersion
 
 
-async def require_operator(target: str, spec: SpecVersion, *, given: bool) -> None:
-    """Return when every server of the run is of this computer, or the person says that they run it.
+async def require_operator(target: str, spec: SpecVersion, *, given: bool) -> list[str]:
+    """Return the URLs of all servers of the run, when they are this computer's or the person says that they run them.
 
-    The authorization server of a target may be somebody else's, so both are named; CommandError when the person denies,
-    MistakeError when nobody can be asked.
+    The authorization server of a target may be somebody else's, and so may its endpoints: all are named, and a run
+    may ask no others. CommandError when the person denies, MistakeError when nobody can be asked.
     """
     from oauth_server.compliance import urls  # noqa: PLC0415
 
@@ -28,14 +28,22 @@ async def require_operator(target: str, spec: SpecVersion, *, given: bool) -> No
             "Are you the operator?"
         )
         confirm(question, yes=given, option="--operator", declined="Nothing was sent that a server must refuse.")
+    return servers
 
 
 async def _authorization_server(target: str, spec: SpecVersion) -> list[str]:
+    """The issuer, and every URL that its metadata names as an endpoint or key set."""
+    from oauth_server.compliance import urls  # noqa: PLC0415
     from oauth_server.compliance.model import Missing  # noqa: PLC0415
     from oauth_server.compliance.survey import Survey  # noqa: PLC0415
     from oauth_server.outbound import Outbound, OutboundError  # noqa: PLC0415
 
+    survey = Survey(target, Outbound(local=True), spec, "", time.time())
+    found: list[str] = []
     try:
-        return [await Survey(target, Outbound(local=True), spec, "", time.time()).issuer()]
+        found.append(await survey.issuer())
+        metadata = (await survey.metadata()).members
     except (Missing, OutboundError):
-        return []
+        return found
+    named = (value for name, value in metadata.items() if name.endswith(("_endpoint", "_uri")))
+    return [*found, *(url for url in named if isinstance(url, str) and urls.read(url))]

@@ -85,6 +85,7 @@ class Outbound:
         *,
         resolve: Resolver | None = None,
         allow: Collection[str] = (),
+        only: Collection[str] | None = None,
         local: bool = False,
         limits: Limits | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -93,12 +94,13 @@ class Outbound:
         """Set the policy.
 
         `allow`: hosts (`name` or `name:port`) whose addresses need not be public; `local`: no address needs to be (for
-        the operator at the machine itself). Plain http goes to loopback addresses alone, and only with one of the two.
-        `transport`: an application in this process; no name is resolved then, and it holds a body before it is cut.
-        `tls`: other trust anchors than the system's.
+        the operator at the machine itself). `only`: URLs whose origins are asked, and no others. Plain http goes to
+        loopback addresses alone, and only with `allow` or `local`. `transport`: an application in this process; no name
+        is resolved then, and it holds a body before it is cut. `tls`: other trust anchors than the system's.
         """
         self._resolve = resolve or resolve_by_system
         self._allow = frozenset(entry.lower() for entry in allow)
+        self._only = None if only is None else frozenset(_origin(_target(url)) for url in only)
         self._local = local
         self._limits = limits or Limits()
         self._transport = transport
@@ -115,6 +117,8 @@ class Outbound:
     ) -> Answer:
         """Send one request and return its answer; OutboundError when it is refused, fails, or outlasts the limits."""
         target = _target(url)
+        if self._only is not None and _origin(target) not in self._only:
+            raise OutboundError(f"{target.host!r} is not among the servers that may be asked")
         if self._left <= 0:
             raise OutboundError(f"the budget of {self._limits.requests} requests is spent")
         self._left -= 1
@@ -235,6 +239,10 @@ def _tls_of(response: httpx2.Response) -> str:
     stream = response.extensions.get("network_stream")
     spoken = stream.get_extra_info("ssl_object") if stream is not None else None
     return (spoken.version() or "") if spoken is not None else ""
+
+
+def _origin(target: httpx2.URL) -> tuple[str, bytes, int]:
+    return target.scheme, target.raw_host, target.port or _PORTS[target.scheme]
 
 
 def _bracketed(host: str) -> str:

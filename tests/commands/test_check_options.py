@@ -296,6 +296,11 @@ async def test_options_that_do_not_go_together_are_told(shell: Shell, words: str
 # Whose server it is
 
 
+def reply(status: int, members: dict[str, Any], fields: str = "") -> str:
+    body = json.dumps(members)
+    return f"HTTP/1.1 {status} X\r\n{fields}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+
+
 async def asked(shell: Shell, url: str, *words: str) -> tuple[int, str]:
     ended = await shell("check", url, *words)
     return ended.status, ended.err
@@ -323,6 +328,28 @@ async def test_an_authorization_server_of_somebody_else_needs_the_word_too(shell
     async with serving(foreign) as url:
         status, said = await asked(shell, f"{url}/mcp", "--depth", "active")
     assert (status, said.startswith("This registers clients at as.invalid and sends")) == (2, True), said
+
+
+async def test_a_run_asks_no_server_that_was_not_named_to_its_operator(shell: Shell) -> None:
+    looked = 0
+
+    def turncoat(path: str) -> str | None:
+        nonlocal looked
+        if "oauth-protected-resource" not in path:
+            return reply(401, {}, 'WWW-Authenticate: Bearer scope="x"\r\n') if path == "/mcp" else reply(404, {})
+        looked += 1
+        issuer = url if looked == 1 else victim
+        return reply(200, {"resource": f"{url}/mcp", "authorization_servers": [issuer]})
+
+    asked_there: list[str] = []
+    async with (
+        serving(turncoat) as url,
+        serving(lambda path: asked_there.append(path) or reply(404, {})) as victim,
+    ):
+        ended = await shell("check", f"{url}/mcp", "--depth", "active", "--json")
+    assert looked > 1
+    assert asked_there == []
+    assert "not among the servers that may be asked" in ended.out
 
 
 async def test_this_servers_own_run_asks_nobody(shell: Shell, elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,3 +253,18 @@ async def test_a_header_that_would_smuggle_another_is_refused(serve: Serve) -> N
         with pytest.raises(OutboundError):
             await Outbound(local=True).request("GET", wire.url, headers={"X": "a\r\nY: b"})
     assert wire.heads == []
+
+
+async def test_only_the_origins_that_were_named_are_asked(serve: Serve) -> None:
+    async with serve(OK) as wire, serve(OK) as other:
+        client = Outbound(local=True, only=[f"{wire.url}mcp", "https://named.example/mcp"])
+        assert (await client.request("GET", f"{wire.url}elsewhere")).status == 200
+        for url in (
+            other.url,
+            f"http://localhost:{wire.port}/",
+            f"https://127.0.0.1:{wire.port}/",
+            "https://as.example/",
+        ):
+            with pytest.raises(OutboundError, match="not among the servers that may be asked"):
+                await client.request("POST", url)
+        assert other.heads == []
