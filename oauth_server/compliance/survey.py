@@ -222,6 +222,11 @@ class Survey:
             raise Missing(f"the metadata states no usable {name}")
         return url
 
+    async def public_documents(self) -> list[Document]:
+        """Return the metadata documents that a client reads: of an authorization server alone, its own."""
+        resource = [] if await self.is_issuer() else [await self.protected_resource()]
+        return [*resource, await self.metadata()]
+
     async def keys(self) -> tuple[Exchange, list[dict[str, Any]]]:
         """Return the published keys; Missing when there is no readable JWK Set."""
         document = await self.document(await self.stated("jwks_uri"))

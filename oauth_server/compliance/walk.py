@@ -142,14 +142,15 @@ class Walk:
 
     async def code(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
         """Make an authorization request that brings a code; Missing with the reason when none comes."""
-        return self._brought(await self.ask(client, changes))
+        return self.brought(await self.ask(client, changes))
 
     async def arrived(self) -> Asked:
         """Return the shared right request, which brought a code that nobody redeems; Missing when none came."""
-        return self._brought(await self.sample())
+        return self.brought(await self.sample())
 
     @staticmethod
-    def _brought(asked: Asked) -> Asked:
+    def brought(asked: Asked) -> Asked:
+        """Return a request that brought a code; Missing with the reason when it brought none."""
         if asked.first("code"):
             return asked
         error = asked.first("error")

@@ -40,6 +40,8 @@ class Authorization:
         refusal = self.untrusted(fields, client)
         if refusal is not None or client is None:
             return refusal or PlainTextResponse("", 400)
+        if self.flaw == "state-raw" and "&" in fields.get("state", [""])[0]:
+            return HTMLResponse("<p>Invalid state</p>", 400, PAGE)
         error = self.wrong_request(fields, client)
         if error.isdigit():
             return PlainTextResponse("oops", int(error))

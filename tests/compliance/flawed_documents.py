@@ -73,6 +73,10 @@ EDITS: Mapping[str, Edits] = {
     "asm-pkce-no-plain": _both(code_challenge_methods_supported=["S256", "plain"]),
     "asm-grant-types": _both(grant_types_supported=None),
     "asm-no-legacy-grants": _both(grant_types_supported=["authorization_code", "refresh_token", "password"]),
+    "id-token-implicit": _both(
+        grant_types_supported=["authorization_code", "implicit", "refresh_token"],
+        response_types_supported=["code", "id_token", "code id_token"],
+    ),
     "asm-implicit-response": _both(response_types_supported=["code", "id_token token"]),
     "asm-auth-methods": _both(token_endpoint_auth_methods_supported=["telepathy"]),
     "asm-public-clients": _both(token_endpoint_auth_methods_supported=["client_secret_basic", "private_key_jwt"]),

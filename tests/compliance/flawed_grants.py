@@ -30,6 +30,8 @@ class Grants:
         if code.used and self.flaw != "token-code-replay":
             if code.grant is not None and self.flaw != "token-code-replay-revokes":
                 code.grant.revoked = True
+            if self.flaw == "replay-ends-all":
+                self.end_all(code.client)
             raise RefusedError("invalid_grant")
         asked = form.get("resource", code.resource)
         flaw = "" if self.flaw == "resource-invalid-target" else self.flaw
@@ -45,6 +47,13 @@ class Grants:
         if "openid" in grant.scope and self.flaw != "id-token-issued":
             answer["id_token"] = self.state.id_token(grant, code.nonce)
         return answer
+
+    def end_all(self, client: Client) -> None:
+        """End all that was granted to a client, its codes too."""
+        for grant in self.state.grants.values():
+            grant.revoked = grant.revoked or grant.client is client
+        for code in self.state.codes.values():
+            code.used = code.used or code.client is client
 
     def check_redirect(self, form: dict[str, str], code: Code) -> None:
         """Compare the redirect URI, where one is sent."""
@@ -146,4 +155,6 @@ class Grants:
             "refresh_token": refresh_token,
         }
         absent = {"token-scope-stated": "scope", "refresh-issued": "refresh_token"}.get(self.flaw)
+        if self.flaw == "refresh-offline" and "offline_access" not in grant.scope:
+            absent = "refresh_token"
         return {name: value for name, value in members.items() if value and name != absent}

@@ -69,7 +69,8 @@ class Resource:
         """Guard the endpoint, then answer the message."""
         origin = request.headers.get("origin")
         allowed = {None, self.base, "null" if self.flaw == "transport-origin-null" else self.base}
-        if origin not in allowed and (origin == "null" or self.flaw != "transport-origin"):
+        later = self.flaw == "origin-after-token" and "authorization" not in request.headers
+        if origin not in allowed and not later and (origin == "null" or self.flaw != "transport-origin"):
             return PlainTextResponse("foreign origin", 403)
         if request.method == "OPTIONS" and self.flaw != "cors-preflight":
             listed = "Authorization" if self.flaw == "cors-preflight-headers" else HEADERS

@@ -36,6 +36,8 @@ class Revocation:
         client, token = await self.asked(request)
         if client is None:
             return self.refused()
+        if self.flaw == "revoke-wants-secret" and not client.secret:
+            return JSONResponse({"error": "invalid_request"}, 400, NO_STORE)
         family, grant = self.state.family_of(token), self.grant_of(token)
         found = family or grant
         if found is None and self.flaw == "revoke-unknown":

@@ -66,7 +66,7 @@ class TokenEndpoints:
     async def form(self, request: Request) -> dict[str, str]:
         """Read the form, or refuse the request."""
         if request.method != "POST":
-            raise RefusedError("invalid_request", 400 if self.flaw == "token-get" else 405)
+            raise RefusedError("invalid_request", {"token-get": 400, "token-get-404": 404}.get(self.flaw, 405))
         media_type = request.headers.get("content-type", "").partition(";")[0]
         if media_type != FORM:
             raise RefusedError("invalid_request", 500 if self.flaw == BODIES[media_type] else 400)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from flawed_documents import EC_KEY, PUBLIC_PEM, RSA_KEY, document
+from flawed_documents import EC_KEY, PUBLIC_PEM, RSA_KEY, TOKEN, document
 from flawed_server import FlawedServer
 
 from oauth_server.compliance import LIMITS, Report, Result, SpecVersion, audit
 from oauth_server.compliance.checks.jwks import modulus_bits
 from oauth_server.compliance.jws import public_pem
+from oauth_server.compliance.model import VERSIONS
 from oauth_server.outbound import Outbound
 
 BASE = "https://mcp.example"
@@ -105,14 +106,15 @@ async def test_an_origin_that_cannot_be_reached_is_all_errors() -> None:
     assert {item.status for item in report.checks} == {"error", "skip"}
 
 
-@pytest.mark.parametrize(
-    ("version", "status"), [("2025-03-26", "skip"), ("2025-06-18", "skip"), ("2025-11-25", "fail")]
-)
-async def test_an_origin_that_is_asked_for_its_token_first_fails_where_403_is_prescribed(
-    version: SpecVersion, status: str
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("token", "status"), [("", "skip"), (TOKEN, "fail"), ("no-such-token", "skip")])
+async def test_an_origin_that_is_asked_for_its_token_first_is_judged_with_one(
+    version: SpecVersion, token: str, status: str
 ) -> None:
     outbound = Outbound(transport=FlawedServer("transport-origin").transport(), limits=LIMITS["adversarial"])
-    report = await audit(f"{BASE}/mcp", outbound=outbound, depth="adversarial", spec_version=version)
+    report = await audit(
+        f"{BASE}/mcp", outbound=outbound, depth="adversarial", spec_version=version, access_token=token
+    )
     assert result(report, "transport-origin").status == status
 
 

@@ -172,6 +172,18 @@ async def test_a_replaced_refresh_token_may_live_for_half_a_minute() -> None:
     assert "after less than 30 seconds" in summary(report, "refresh-old-ends")
 
 
+async def test_a_refresh_token_that_comes_with_offline_access_alone_is_asked_for() -> None:
+    found = statuses(await run(Between(flaw="refresh-offline")))
+    assert not {"fail", "warn", "error"} & set(found.values())
+    for check in ("refresh-issued", "refresh-works", "refresh-reuse-revokes", "revoke-refresh"):
+        assert found[check] == "pass", check
+
+
+async def test_a_server_that_ends_all_of_a_client_over_a_replayed_code_is_judged_like_any_other() -> None:
+    found = statuses(await run(Between(flaw="replay-ends-all")))
+    assert found == statuses(await run(Between()))
+
+
 async def test_waiting_is_bounded_and_left_to_the_caller() -> None:
     waited: list[float] = []
 

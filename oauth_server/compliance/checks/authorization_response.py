@@ -67,8 +67,11 @@ async def code(survey: Survey) -> Verdict:
 async def state(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.2: the exact value received from the client; judged with reserved characters in it."""
     asked = await survey.walk.arrived()
-    # A person is not asked to sign in once more for it.
-    return _returned(await survey.walk.code(changes={"state": STATE}) if survey.walk.watching else asked)
+    if survey.walk.watching:  # a person is not asked to sign in once more for it
+        asked = await survey.walk.ask(changes={"state": STATE})
+        if asked.refused and not asked.sent:
+            return judge(f"With the state {STATE!r}, the request ends on a page: {asked.status}", "", *shown(asked))
+    return _returned(survey.walk.brought(asked))
 
 
 @rule(

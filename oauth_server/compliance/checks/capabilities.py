@@ -71,15 +71,22 @@ async def grant_types(survey: Survey) -> Verdict:
 
 @rule(
     "Neither the implicit nor the password grant is offered",
+    rfc(9700, "2.1.2"),
     rfc(9700, "2.4"),
     oauth("10.1"),
     fix="Switch off the implicit and the password grant, and every response type that holds a token.",
 )
 async def no_legacy_grants(survey: Survey) -> Verdict:
-    """RFC 9700 sections 2.1.2 and 2.4; OAuth 2.1 omits both."""
+    """RFC 9700 sections 2.1.2 and 2.4; OAuth 2.1 omits both.
+
+    OpenID Connect calls it implicit, too, when an ID token and no access token comes that way: that is not meant.
+    """
     document = await survey.metadata()
     grants = {"implicit", "password"} & set(strings(document.members.get("grant_types_supported")))
-    types = [t for t in strings(document.members.get("response_types_supported")) if "token" in t.split()]
+    listed = strings(document.members.get("response_types_supported"))
+    types = [item for item in listed if "token" in item.split()]
+    if not types and any("id_token" in item.split() for item in listed):
+        grants.discard("implicit")
     offered = sorted(grants) + types
     problem = f"Offered: {', '.join(offered)}" if offered else ""
     shown = member(document, "grant_types_supported"), member(document, "response_types_supported")

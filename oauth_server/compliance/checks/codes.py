@@ -15,11 +15,20 @@ from oauth_server.compliance.checks.flows import (
 )
 from oauth_server.compliance.checks.token_response import redeemed
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
-from oauth_server.compliance.parties import Asked, Tokens
+from oauth_server.compliance.parties import Asked, Client, Tokens
+from oauth_server.compliance.registrar import NAME
 from oauth_server.compliance.sources import oauth, rfc
 from oauth_server.compliance.survey import Survey
 
 TWINS: Final = 6.0  # seconds after which a second redemption is no twin of the first, sent by a client in a race
+
+
+async def _apart(survey: Survey, name: str) -> Client:
+    """Return a client of its own: a server may end all that was granted to it when a code comes twice."""
+    try:
+        return await survey.walk.clients.registered(name, client_name=f"{NAME}: {name}")
+    except Missing:
+        return await survey.walk.clients.public()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,16 @@ class _Replayed:
     again: Exchange
 
 
+async def _redeemed_apart(survey: Survey) -> tuple[Asked, Exchange]:
+    asked = await survey.walk.code(await _apart(survey, "replayed code"))
+    return asked, await survey.walk.redeem(asked)
+
+
 async def _replayed(survey: Survey) -> _Replayed:
     walk = survey.walk
 
     async def make() -> _Replayed:
-        asked, exchange = await redeemed(survey)
+        asked, exchange = await _redeemed_apart(survey) if walk.watching else await redeemed(survey)
         tokens = walk.read(exchange, asked.client, asked)
         if tokens is None:
             raise Missing("the code brought no tokens")
@@ -127,7 +141,7 @@ async def kept(survey: Survey) -> Verdict:
 async def parallel(survey: Survey) -> Verdict:
     """OAuth 2.1 section 4.1.3: MUST return an access token only once for a given code."""
     await right_flow(survey)
-    asked = await survey.walk.code()
+    asked = await survey.walk.code(await _apart(survey, "parallel codes"))
     answers: list[Exchange] = []
 
     async def redeem() -> None:

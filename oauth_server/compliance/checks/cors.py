@@ -19,8 +19,8 @@ REFUSED_ORIGIN: Final = {400, 403}
 
 async def _discovery(survey: Survey) -> list[Exchange]:
     """Fetch the metadata documents as a page of another site would."""
-    places = [(await survey.protected_resource()).url, (await survey.metadata()).url]
-    return [await survey.fetch("GET", place, {"Accept": "application/json", "Origin": FOREIGN}) for place in places]
+    fields = {"Accept": "application/json", "Origin": FOREIGN}
+    return [await survey.fetch("GET", document.url, fields) for document in await survey.public_documents()]
 
 
 def _origin(exchange: Exchange) -> str:

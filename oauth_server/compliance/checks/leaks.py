@@ -70,7 +70,7 @@ async def traces(survey: Survey) -> Verdict:
 )
 async def cookies(survey: Survey) -> Verdict:
     """A cookie makes an answer personal, and keeps caches from holding it."""
-    documents = [(await survey.protected_resource()).shown, (await survey.metadata()).shown]
+    documents = [document.shown for document in await survey.public_documents()]
     setting = [exchange for exchange in documents if exchange.answer.header("Set-Cookie")]
     return judge("A public document sets a cookie" if setting else "", "No cookie is set", *(setting or documents))
 
@@ -82,7 +82,7 @@ async def cookies(survey: Survey) -> Verdict:
 )
 async def secrets(survey: Survey) -> Verdict:
     """A member whose name is that of a secret, with a text in it."""
-    documents = [await survey.protected_resource(), await survey.metadata()]
+    documents = await survey.public_documents()
     named = [name for document in documents for name in _secret_members(document.members)]
     problem = f"Members named like secrets: {', '.join(named[:3])}" if named else ""
     return judge(problem, "No member is named like a secret", *(document.shown for document in documents))

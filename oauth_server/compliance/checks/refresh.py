@@ -6,9 +6,11 @@ from typing import Final
 import anyio
 
 from oauth_server.compliance.checks.flows import judge_refusal, not_refused, public_client, right_flow, succeeded
+from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.checks.token_endpoint import patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Tokens
+from oauth_server.compliance.registrar import NAME
 from oauth_server.compliance.sources import mcp, oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 
@@ -33,9 +35,23 @@ class _Refreshed:
 
 async def with_refresh(survey: Survey, name: str) -> Tokens:
     """Return tokens of a flow of this name, with a refresh token; Missing when none is issued."""
-    tokens = await survey.walk.tokens(name)
+    tokens = await _flow(survey, name)
     tokens.refresh_token()
     return tokens
+
+
+async def _flow(survey: Survey, name: str) -> Tokens:
+    """Return tokens of a flow of this name; where nothing else brings a refresh token, one for offline access.
+
+    The client is one of its own then: a server may end all that was granted to it when a refresh token comes twice.
+    """
+    walk, right = survey.walk, await right_flow(survey)
+    supported = strings((await survey.metadata()).members.get("scopes_supported"))
+    if right.text("refresh_token") or "offline_access" not in supported or not walk.watching:
+        return await walk.tokens(name)
+    scope = f"{await survey.wanted_scope()} offline_access".strip()
+    client = await walk.clients.registered(f"offline: {name}", client_name=f"{NAME}: {name}", scope=scope)
+    return await walk.tokens(f"offline: {name}", client, {"scope": scope, "prompt": "consent"})
 
 
 async def refreshed(survey: Survey) -> _Refreshed:
@@ -75,7 +91,7 @@ async def _rotating(survey: Survey) -> Tokens:
 )
 async def issued(survey: Survey) -> Verdict:
     """MCP leaves it to the authorization server's discretion; without one, people sign in daily or hourly."""
-    tokens = await right_flow(survey)
+    tokens = await _flow(survey, "shared")
     problem = "" if tokens.text("refresh_token") else "The token response has no refresh_token"
     return judge(problem, "It is", tokens.exchange)
 

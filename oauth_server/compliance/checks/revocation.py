@@ -13,7 +13,7 @@ from oauth_server.compliance.checks.flows import (
     right_flow,
     succeeded,
 )
-from oauth_server.compliance.checks.refresh import refresh_works
+from oauth_server.compliance.checks.refresh import refresh_works, with_refresh
 from oauth_server.compliance.checks.token_endpoint import error_of, patient
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Client, Tokens
@@ -81,6 +81,8 @@ async def unknown(survey: Survey) -> Verdict:
     """RFC 7009 section 2.2: 200 if the token was revoked, or if the client submitted an invalid token."""
     _, exchange = await _revoker(survey)
     status = exchange.answer.status
+    if status != OK and await _refuses_all(survey):
+        raise Missing("the client's own refresh token is not revoked either, so it is not about the token")
     return judge("" if status == OK else f"The answer is {status} {error_of(exchange)}", "The answer is 200", exchange)
 
 
@@ -99,12 +101,14 @@ async def _revoked(survey: Survey) -> _Revoked:
     async def make() -> _Revoked:
         client, _ = await _revoker(survey)
         await refresh_works(survey)
-        tokens = await survey.walk.tokens("revoke refresh token", client)
+        name = "revoke refresh token"
+        public = client.method == "none"
+        tokens = await with_refresh(survey, name) if public else await survey.walk.tokens(name, client)
         try:
             opened = opens(await endpoint_with(survey, tokens.access_token))
         except Missing:
             opened = False
-        exchange = await revoke(survey, client, tokens.refresh_token(), "refresh_token")
+        exchange = await revoke(survey, tokens.client, tokens.refresh_token(), "refresh_token")
         refresh = await survey.walk.refresh(tokens)
         if not opened:
             return _Revoked(exchange, refresh, None)
@@ -113,6 +117,14 @@ async def _revoked(survey: Survey) -> _Revoked:
 
     found: _Revoked = await survey.walk.once("revoke refresh token", make)
     return found
+
+
+async def _refuses_all(survey: Survey) -> bool:
+    """Say whether the revocation of a good refresh token is refused, too; not where there is none."""
+    try:
+        return (await _revoked(survey)).revoked.answer.status != OK
+    except Missing:
+        return False
 
 
 @rule(

@@ -21,6 +21,7 @@ CODE: Final = (
 )
 BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401
+NOT_FOUND: Final = 404
 NOT_ALLOWED: Final = 405
 UNSUPPORTED_TYPE: Final = 415
 TOO_MANY: Final = 429
@@ -83,10 +84,11 @@ async def unknown_grant(survey: Survey) -> Exchange:
     fix="Answer every method but POST with 405: what is in a query ends up in logs.",
 )
 async def get_refused(survey: Survey) -> Verdict:
-    """OAuth 2.1 section 3.2: the client MUST use POST."""
+    """OAuth 2.1 section 3.2: the client MUST use POST; 404 refuses, too, where methods have routes of their own."""
     exchange = await survey.fetch("GET", await survey.stated("token_endpoint"), {"Accept": "application/json"})
     status = exchange.answer.status
-    return judge("" if status == NOT_ALLOWED else f"The answer is {status}, not 405", "The answer is 405", exchange)
+    problem = "" if status in {NOT_FOUND, NOT_ALLOWED} else f"The answer is {status}, not 405"
+    return judge(problem, f"The answer is {status}", exchange)
 
 
 @rule(
@@ -118,7 +120,7 @@ async def missing_grant(survey: Survey) -> Verdict:
     fix="Refuse requests in which a parameter occurs more than once.",
 )
 async def duplicate(survey: Survey) -> Verdict:
-    """RFC 6749 section 3.2: parameters MUST NOT be included more than once."""
+    """RFC 6749 section 3.2: the client MUST NOT send one twice; section 5.2 has an error for it, and no MUST."""
     exchange = await _asked(survey, {**dict(CODE), "grant_type": [GRANT[1], GRANT[1]]})
     return refused_with(exchange, ["invalid_request"])
 

@@ -158,8 +158,9 @@ async def grant_status(survey: Survey) -> Verdict:
 
 
 @rule(
-    "A public client is given no token for itself",
+    "A public client is given no token for itself, and told why",
     oauth("4.2"),
+    rfc(6749, "5.2"),
     rfc(6749, "4.4"),
     fix="Refuse client_credentials to public clients: 400 unauthorized_client, or unsupported_grant_type.",
 )

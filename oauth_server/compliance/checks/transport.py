@@ -59,14 +59,14 @@ async def host(survey: Survey) -> Verdict:
     # The same request is answered 200 under the right name, so a refusal is due to Host alone.
     exchange = await survey.fetch("GET", document.url, {"Accept": "application/json", "Host": EVIL})
     status = exchange.answer.status
-    problem = "" if status in range(400, 500) else f"Host: {EVIL} is answered {status}"
-    return judge(problem, f"Host: {EVIL} is answered {status}", exchange)
+    said = f"GET {urls.path(document.url)} with Host: {EVIL} is answered {status}"
+    return judge("" if status in range(400, 500) else said, said, exchange)
 
 
 @rule(
     "A foreign Origin is refused with 403",
     TRANSPORT,
-    fix="Check Origin before the token: answer 403 to any that is neither the server's own nor allowed.",
+    fix="Check Origin, best before the token: answer 403 to any that is neither the server's own nor allowed.",
 )
 async def origin(survey: Survey) -> Verdict:
     """MCP: servers MUST validate Origin; from 2025-11-25 on with 403."""
@@ -74,11 +74,19 @@ async def origin(survey: Survey) -> Verdict:
 
 
 async def _foreign(survey: Survey, value: str) -> Verdict:
-    exchange = await survey.call(await survey.endpoint(), {"Origin": value})
+    """Judge by a call with a good token where the token is asked for first: no text says which refusal comes first."""
+    endpoint, said = await survey.endpoint(), f"Origin: {value}"
+    exchange = await survey.call(endpoint, {"Origin": value})
+    if exchange.answer.status == UNAUTHORIZED:
+        try:
+            bearer = {"Authorization": f"Bearer {await survey.token()}"}
+        except Missing:
+            raise Missing("the token is asked for first, so it cannot be seen whether Origin is checked") from None
+        if (await survey.call(endpoint, bearer)).answer.status in {UNAUTHORIZED, FORBIDDEN}:
+            raise Missing("not even a right token opens the endpoint")
+        exchange, said = await survey.call(endpoint, {**bearer, "Origin": value}), f"With a good token, {said}"
     status = exchange.answer.status
-    if status == UNAUTHORIZED and not survey.since("2025-11-25"):
-        raise Missing("the token is asked for first, so it cannot be seen whether Origin is checked")
-    problem = "" if status == FORBIDDEN else f"Origin: {value} is answered {status}, not 403"
+    problem = "" if status == FORBIDDEN else f"{said} is answered {status}, not 403"
     return judge(problem, "It is answered 403", exchange)
 
 

@@ -24,7 +24,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("token-get",                   AS, ENDPOINT,  "SSSS", "active",  token_endpoint.get_refused),
     check("token-unsupported-grant",     AS, ENDPOINT,  "MMMM", "active",  token_endpoint.unsupported_grant),
     check("token-missing-grant",         AS, ENDPOINT,  "MMMM", "active",  token_endpoint.missing_grant),
-    check("token-duplicate",             AS, ENDPOINT,  "MMMM", "active",  token_endpoint.duplicate),
+    check("token-duplicate",             AS, ENDPOINT,  "SSSS", "active",  token_endpoint.duplicate),
     check("token-json-body",             AS, ENDPOINT,  "SSSS", "active",  token_endpoint.json_body),
     check("token-multipart",             AS, ENDPOINT,  "SSSS", "active",  token_requests.multipart),
     check("token-text-plain",            AS, ENDPOINT,  "SSSS", "active",  token_requests.plain_text),
