@@ -1,5 +1,5 @@
 // npm oidc-provider with its development interactions (any name and password), registration and resource indicators.
-import { Provider } from "oidc-provider";
+import { Provider, errors } from "oidc-provider";
 
 const port = process.argv[2];
 const resource = `http://localhost:${port}/mcp`;
@@ -15,11 +15,10 @@ const provider = new Provider(`http://localhost:${port}`, {
       enabled: true,
       defaultResource: () => resource,
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({
-        scope: "mcp:read mcp:write",
-        accessTokenFormat: "jwt",
-        jwt: { sign: { alg: "RS256" } },
-      }),
+      getResourceServerInfo: (ctx, indicator) => {
+        if (indicator !== resource) throw new errors.InvalidTarget();
+        return { scope: "mcp:read mcp:write", accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } };
+      },
     },
   },
 });
