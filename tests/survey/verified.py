@@ -80,7 +80,7 @@ VERIFIED: dict[tuple[str, str], str] = {
     ),
     ("fastmcp", "transport-origin"): (
         "POST /mcp with a good token and Origin: https://evil.example: 200 (without a token: 401); the Origin is "
-        "not looked at"
+        "not checked"
     ),
     ("fastmcp", "transport-origin-null"): "POST /mcp with a good token and Origin: null: 200 (without a token: 401)",
     ("fastmcp", "prm-at-root"): "GET /.well-known/oauth-protected-resource: 404; with /mcp behind it: 200",
