@@ -81,7 +81,6 @@ OTHERS: dict[str, set[str]] = {
         "bearer-invalid-token",
     },
     "asm-list-types": {"asm-types"},
-    "asm-implicit-response": {"asm-no-legacy-grants"},
     "id-token-implicit": set(),
     "state-raw": {"authorize-state"},
     "oidc-id-token-none": {"oidc-id-token-algorithms"},

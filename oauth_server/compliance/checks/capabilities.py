@@ -70,27 +70,38 @@ async def grant_types(survey: Survey) -> Verdict:
 
 
 @rule(
-    "Neither the implicit nor the password grant is offered",
-    rfc(9700, "2.1.2"),
+    "The password grant is not offered",
     rfc(9700, "2.4"),
     oauth("10.1"),
-    fix="Switch off the implicit and the password grant, and every response type that holds a token.",
+    fix="Switch off the password grant.",
 )
-async def no_legacy_grants(survey: Survey) -> Verdict:
-    """RFC 9700 sections 2.1.2 and 2.4; OAuth 2.1 omits both.
+async def no_password_grant(survey: Survey) -> Verdict:
+    """RFC 9700 section 2.4: the resource owner password credentials grant MUST NOT be used; OAuth 2.1 omits it."""
+    document = await survey.metadata()
+    offered = "password" in strings(document.members.get("grant_types_supported"))
+    problem = "Offered: password" if offered else ""
+    return judge(problem, "It is not offered", member(document, "grant_types_supported"))
+
+
+@rule(
+    "No token comes from the authorization endpoint",
+    rfc(9700, "2.1.2"),
+    oauth("10.1"),
+    fix="Switch off the implicit grant, and every response type that holds a token.",
+)
+async def no_implicit_grant(survey: Survey) -> Verdict:
+    """RFC 9700 section 2.1.2: the implicit grant SHOULD NOT be used; OAuth 2.1 omits it.
 
     OpenID Connect calls it implicit, too, when an ID token and no access token comes that way: that is not meant.
     """
     document = await survey.metadata()
-    grants = {"implicit", "password"} & set(strings(document.members.get("grant_types_supported")))
     listed = strings(document.members.get("response_types_supported"))
-    types = [item for item in listed if "token" in item.split()]
-    if not types and any("id_token" in item.split() for item in listed):
-        grants.discard("implicit")
-    offered = sorted(grants) + types
-    problem = f"Offered: {', '.join(offered)}" if offered else ""
+    offered = [item for item in listed if "token" in item.split()]
+    if "implicit" in strings(document.members.get("grant_types_supported")):
+        identity = any("id_token" in item.split() for item in listed)
+        offered += [] if identity and not offered else ["implicit"]
     shown = member(document, "grant_types_supported"), member(document, "response_types_supported")
-    return judge(problem, "Neither is offered", *shown)
+    return judge(f"Offered: {', '.join(offered)}" if offered else "", "None is offered", *shown)
 
 
 @rule(
