@@ -3,11 +3,11 @@
 from starlette.routing import Route
 
 from oauth_server.core.documents import JWKS_PATH, jwks
-from oauth_server.core.keys import Keys
+from oauth_server.core.keys import PUBLISHED_BEFORE, Keys
 from oauth_server.core.services import Runtime
 from well_known.prebuilt import Document, Prebuilt
 
-MAX_AGE = 300  # seconds: verifiers must learn of a new key soon
+MAX_AGE = PUBLISHED_BEFORE // 2  # seconds: whoever keeps the set has a new key before it signs
 
 
 def routes(runtime: Runtime) -> list[Route]:

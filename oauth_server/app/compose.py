@@ -21,7 +21,7 @@ from oauth_server.core.deployment import Deployment
 from oauth_server.core.fetched import Connect
 from oauth_server.core.grants import Grants
 from oauth_server.core.introspection import Introspection
-from oauth_server.core.keys import load_keys
+from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
@@ -80,7 +80,10 @@ async def open_services(
         deployment = resolve(await store.read(meta.get, ISSUER))
         revoked = RevocationFilter(store, clock)
         await revoked.refresh()
-        tokens = Tokens(deployment, await load_keys(store, settings.signing_alg, clock), revoked, clock)
+        keys = KeyRing(store, settings, clock)
+        revoked.on_key_change(keys.reload)
+        await keys.open()
+        tokens = Tokens(deployment, keys.current, revoked, clock)
         clients = Clients(store, clock)
         client_documents = ClientDocuments(settings, connect, clock)
         assertions = ClientAssertions(deployment, store, connect, clock)
@@ -112,12 +115,13 @@ async def open_services(
             await clients.configure(settings)
             password = await users.create_owner(settings)
         # No task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
-        polling = asyncio.create_task(revoked.poll())
+        background = [asyncio.create_task(revoked.poll()), asyncio.create_task(keys.tend())]
         try:
             yield Opened(services, password)
         finally:
-            polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await polling
+            for task in background:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
     finally:
         await anyio.to_thread.run_sync(store.close)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from functools import partial
 from typing import Any
 
@@ -39,10 +40,12 @@ def _serve_workers(settings: Settings) -> None:
     from oauth_server.app.banner import banner  # noqa: PLC0415
     from oauth_server.app.compose import open_store  # noqa: PLC0415
     from oauth_server.core.deployment import deploy  # noqa: PLC0415
+    from oauth_server.core.key_rotation import KeyRotation  # noqa: PLC0415
 
     with one_line_errors(), serving.bind(settings.host, settings.port) as bound:
         deployment = deploy(settings, settings.host, settings.port)
         store = anyio.run(open_store, settings)  # mistakes show here, once, and not in every worker
+        anyio.run(KeyRotation(store, settings, time.time).check)
         sys.stderr.write(banner(deployment, store.location))
         sys.stderr.flush()
         store.close()

@@ -7,7 +7,7 @@ from oauth_server.core.audit import event
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
-from oauth_server.core.keys import ListedKey, listed_keys
+from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.limits import own
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
@@ -44,6 +44,7 @@ class Administration:
         self.clients = Clients(store, clock)
         self.registration = Registration(settings, issuer, store, clock)
         self.initial_access_tokens = InitialAccessTokens(store, clock)
+        self.keys = KeyRotation(store, settings, clock)
         self._store = store
         self._clock = clock
 
@@ -156,10 +157,6 @@ class Administration:
             now,
             now + ACCESS_TOKEN_MAX,
         )
-
-    async def keys(self) -> list[ListedKey]:
-        """The signing keys, without anything private."""
-        return await listed_keys(self._store, self.settings.signing_alg)
 
     async def events(self, wanted: Wanted) -> list[AuditEvent]:
         """The newest audit events that match, oldest first."""

@@ -1,26 +1,52 @@
-"""The signing keys: one for access tokens, another for ID tokens, created on the first start."""
+"""Signing keys over their life: published, signing, verifying, gone; those of access tokens apart from the others.
 
-from collections.abc import Mapping
+Source: OpenID Connect Core 1.0 section 10.1.1 (rotation of signing keys).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from oauth_server.core.capabilities import ID_TOKEN_ALGORITHMS
-from oauth_server.core.clock import Clock
-from oauth_server.core.jwt import Key, generate_pem, load_key
+from oauth_server.core.jwt import Key
+from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.store.records import KeyUse, SigningKey
-from oauth_server.store.store import Store
-from oauth_server.store.verbs import meta
+
+# Seconds that a new key is published before it signs: verifiers keep the key set for half of that (well_known/jwks.py).
+PUBLISHED_BEFORE: Final = 600
+# Seconds that a key verifies after it stopped to sign: no token lives longer; and a minute for clocks that differ.
+VERIFIES_AFTER: Final = ACCESS_TOKEN_MAX + 60
+
+State = Literal["published", "signing", "verifying"]
+
+
+def in_force(access_alg: str) -> dict[KeyUse, str]:
+    """The algorithm of each use."""
+    return {"access": access_alg, "id": ID_TOKEN_ALGORITHMS[0]}
+
+
+def alive(keys: Iterable[SigningKey], now: float) -> list[SigningKey]:
+    """The keys that may still verify a token."""
+    return [key for key in keys if key.stops_at is None or key.stops_at + VERIFIES_AFTER > now]
+
+
+def signer(keys: Iterable[SigningKey], use: KeyUse, alg: str, now: float) -> SigningKey | None:
+    """The key that signs now; None when one has to be made."""
+    own = [key for key in keys if (key.use, key.alg) == (use, alg) and (key.stops_at is None or key.stops_at > now)]
+    started = [key for key in own if key.signs_from <= now]
+    if started:
+        return max(started, key=lambda key: key.signs_from)
+    return min(own, key=lambda key: key.signs_from, default=None)
 
 
 class Keys:
-    """All signing keys, parsed. Tokens verify against every key of their use; new ones are signed by the newest."""
+    """The keys as they stand at one moment. Tokens verify against every key of their use; one of them signs."""
 
-    def __init__(self, stored: list[SigningKey], access_alg: str) -> None:
-        loaded = [(entry, load_key(entry.private_pem, entry.alg)) for entry in stored]
+    def __init__(self, loaded: Sequence[tuple[SigningKey, Key]], access: SigningKey, identity: SigningKey) -> None:
         self.access: Mapping[str, Key] = {key.kid: key for entry, key in loaded if entry.use == "access"}
         self.id: Mapping[str, Key] = {key.kid: key for entry, key in loaded if entry.use == "id"}
-        self.sign_access = next(k for e, k in loaded if e.use == "access" and e.alg == access_alg)
-        self.sign_id = next(k for e, k in loaded if e.use == "id" and e.alg == ID_TOKEN_ALGORITHMS[0])
+        self.sign_access = self.access[access.kid]
+        self.sign_id = self.id[identity.kid]
 
     @property
     def all(self) -> tuple[Key, ...]:
@@ -28,38 +54,31 @@ class Keys:
         return (*self.access.values(), *self.id.values())
 
 
-async def load_keys(store: Store, access_alg: str, clock: Clock) -> Keys:
-    """Load the keys, creating what is missing; processes that start together agree on one key for each use."""
-    wanted: tuple[tuple[KeyUse, str], ...] = (("access", access_alg), ("id", ID_TOKEN_ALGORITHMS[0]))
-    stored = await store.read(meta.list_keys)
-    for use, alg in wanted:
-        if not any(key.use == use and key.alg == alg for key in stored):
-            pem = generate_pem(alg)
-            fresh = SigningKey(load_key(pem, alg).kid, use, alg, pem, clock())
-            await store.write(meta.add_key_if_none, use, alg, fresh)
-            stored = await store.read(meta.list_keys)
-    return Keys(stored, access_alg)
-
-
 @dataclass(frozen=True)
 class ListedKey:
-    """A signing key as people may see it; `signing` is the one that new tokens are signed with."""
+    """A signing key as people may see it; times are Unix seconds.
+
+    `ends_at` is when it leaves the key set, None while nothing succeeds it.
+    """
 
     kid: str
     alg: str
     use: KeyUse
     created_at: float
-    state: Literal["signing", "verifying"]
+    state: State
+    signs_from: float
+    ends_at: float | None
 
 
-async def listed_keys(store: Store, access_alg: str) -> list[ListedKey]:
-    """The stored keys, the newest first; creates none."""
-    in_force = {"access": access_alg, "id": ID_TOKEN_ALGORITHMS[0]}
-    signing: set[KeyUse] = set()
-    found = []
-    for key in await store.read(meta.list_keys):
-        signs = key.alg == in_force[key.use] and key.use not in signing
-        if signs:
-            signing.add(key.use)
-        found.append(ListedKey(key.kid, key.alg, key.use, key.created_at, "signing" if signs else "verifying"))
-    return found
+def listed(keys: Sequence[SigningKey], access_alg: str, now: float) -> list[ListedKey]:
+    """The keys with their states, in the order given."""
+    algorithms = in_force(access_alg)
+    living = alive(keys, now)
+    signing = {signer(living, use, alg, now) for use, alg in algorithms.items()}
+    return [_listed(key, now, signs=key in signing) for key in living]
+
+
+def _listed(key: SigningKey, now: float, *, signs: bool) -> ListedKey:
+    state: State = "signing" if signs else "published" if key.signs_from > now else "verifying"
+    ends_at = None if key.stops_at is None else key.stops_at + VERIFIES_AFTER
+    return ListedKey(key.kid, key.alg, key.use, key.created_at, state, key.signs_from, ends_at)

@@ -1,7 +1,7 @@
 """The revocation filter: what has been revoked and has not expired, kept in memory so that verifying needs no store."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -26,10 +26,15 @@ class RevocationFilter:
         self._epoch = -1
         self._until: dict[int, float] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._key_listeners: list[Callable[[], Awaitable[None]]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever another process, or this one, announced a change."""
         self._listeners.append(listener)
+
+    def on_key_change(self, reload: Callable[[], Awaitable[None]]) -> None:
+        """Await `reload` whenever another process, or this one, changed the signing keys."""
+        self._key_listeners.append(reload)
 
     async def refresh(self) -> None:
         """Take in what was announced since the last look; returns with this process up to date."""
@@ -37,6 +42,10 @@ class RevocationFilter:
         epoch, entries = await self._store.read(revocations.since, known, self._clock())
         if epoch == known:
             return
+        if any(entry.kind == "keys" for entry in entries):
+            for reload in self._key_listeners:
+                await reload()
+        # Only now: what could not be read is asked for again.
         for entry in entries:
             self._until[hash((entry.kind, entry.value))] = entry.expires_at
         self._epoch = max(self._epoch, epoch)

@@ -38,7 +38,14 @@ __all__ = [
 Origin = Literal["default", "environment", "file", "option"]
 
 _PREFIX = "MCP_OAUTH_"
-_FROM_FILE = frozenset({"MCP_OAUTH_CLIENT_SECRET", "MCP_OAUTH_ADMIN_PASSWORD", "MCP_OAUTH_DATABASE_URL"})
+_FROM_FILE = frozenset(
+    {
+        "MCP_OAUTH_CLIENT_SECRET",
+        "MCP_OAUTH_ADMIN_PASSWORD",
+        "MCP_OAUTH_DATABASE_URL",
+        "MCP_OAUTH_KEY_ENCRYPTION_KEY",
+    }
+)
 _MAX_FILE = 65536
 # What Kubernetes injects into every pod for a service called mcp-oauth or mcp-oauth-….
 _KUBERNETES = re.compile(r".*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|.*_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
@@ -112,6 +119,12 @@ class Settings(BaseSettings):
     signing_alg: Annotated[Literal["ES256", "RS256"], BeforeValidator(rules.choice("ES256", "RS256"))] = Field(
         "ES256", validation_alias="MCP_OAUTH_SIGNING_ALG"
     )
+    key_rotation_days: Annotated[int, BeforeValidator(rules.number(0, 3650, " of days, 0 for never"))] = Field(
+        90, validation_alias="MCP_OAUTH_KEY_ROTATION_DAYS"
+    )
+    key_encryption_key: Annotated[SecretStr | None, BeforeValidator(rules.key_encryption_key)] = Field(
+        None, validation_alias="MCP_OAUTH_KEY_ENCRYPTION_KEY"
+    )
     admin_username: _Line = Field("admin", validation_alias="MCP_OAUTH_ADMIN_USERNAME")
     admin_password: Annotated[SecretStr | None, BeforeValidator(rules.password)] = Field(
         None, validation_alias="MCP_OAUTH_ADMIN_PASSWORD"
@@ -161,7 +174,7 @@ class Settings(BaseSettings):
         """Return the values by environment name, for people: no secret, and no password inside a URL."""
         values = {name: getattr(self, attribute) for attribute, name in ENV_NAMES.items()}
         values |= {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
-        for attribute in ("client_secret", "admin_password"):
+        for attribute in ("client_secret", "admin_password", "key_encryption_key"):
             values[ENV_NAMES[attribute]] = "not set" if getattr(self, attribute) is None else "set"
         values[ENV_NAMES["database_url"]] = rules.masked_url(self.database_url)
         return values

@@ -1,6 +1,8 @@
 """What the value of one setting must look like, and how a refusal is explained (RFC 6749 section 3.3, appendix A)."""
 
+import binascii
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ _MAX_LINE = 255
 _MAX_QUOTED = 60
 _MIN_CLIENT_SECRET = 16
 _MIN_PASSWORD = 12
+_KEY_BYTES = 32
 _DATABASE = "sqlite:///path/to/oauth.db or postgresql://user:password@host/database, special characters percent-encoded"
 
 
@@ -125,6 +128,24 @@ def password(value: str) -> str:
         problem = "is too short" if len(value) < _MIN_PASSWORD else "has control characters"
         raise RefusedError(problem, f"at least {_MIN_PASSWORD} printable characters on one line")
     return value
+
+
+def key_encryption_key(value: str) -> str:
+    """Return the base64 of 32 bytes, never quoted in the error."""
+    key_of_32_bytes(value)
+    return value
+
+
+def key_of_32_bytes(value: str) -> bytes:
+    """Return the bytes that a key's base64 stands for (RFC 4648 section 4)."""
+    accepted = f"{_KEY_BYTES} bytes in base64: openssl rand -base64 {_KEY_BYTES}"
+    try:
+        key = b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise RefusedError("is not base64", accepted) from None
+    if len(key) != _KEY_BYTES:
+        raise RefusedError(f"has {len(key)} bytes", accepted)
+    return key
 
 
 def scopes(value: str) -> tuple[str, ...]:

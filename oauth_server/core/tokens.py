@@ -5,7 +5,7 @@ Sources: RFC 9068 sections 2 and 4, RFC 6750, OpenID Connect Core 1.0 section 2.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,14 +73,22 @@ class AccessToken:
 
 
 class Tokens:
-    """Issues and verifies the tokens of one issuer."""
+    """Issues and verifies the tokens of one issuer; `keys` gives the signing keys as they stand now."""
 
-    def __init__(self, deployment: Deployment, keys: Keys, revoked: RevocationFilter, clock: Clock) -> None:
+    def __init__(
+        self, deployment: Deployment, keys: Callable[[], Keys], revoked: RevocationFilter, clock: Clock
+    ) -> None:
         self._deployment = deployment
-        self.keys = keys
+        self._current_keys = keys
         self._revoked = revoked
         self._clock = clock
         self._cache: OrderedDict[bytes, AccessToken] = OrderedDict()
+        self._cached_with: Keys | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The signing keys as they stand now: the same object until one of them changes."""
+        return self._current_keys()
 
     @property
     def lifetime(self) -> int:
@@ -149,6 +157,10 @@ class Tokens:
 
     def _cached(self, token: str) -> AccessToken:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        keys = self.keys
+        if keys is not self._cached_with:  # a key may have been retired, and with it what it signed
+            self._cache.clear()
+            self._cached_with = keys
         found = self._cache.get(digest)
         if found is None:
             found = self._inspect(token)

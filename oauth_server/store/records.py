@@ -267,20 +267,28 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private signing key, PKCS #8 PEM."""
+    """A private signing key, PKCS #8 PEM, sealed where the operator set a key for that.
+
+    It signs from `signs_from` to `stops_at`, where its successor begins (Unix seconds; None: it has none).
+    """
 
     kid: str
     use: KeyUse
     alg: str
     private_pem: str
     created_at: float
+    signs_from: float
+    stops_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters."""
+    """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters.
 
-    kind: Literal["token", "grant", "user", "client"]
+    "keys" revokes nothing: it tells every process to read the signing keys anew.
+    """
+
+    kind: Literal["token", "grant", "user", "client", "keys"]
     value: str
     revoked_at: float
     expires_at: float

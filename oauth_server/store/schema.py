@@ -70,6 +70,9 @@ signing_keys = Table(
     Column("alg", Text, nullable=False),
     Column("private_pem", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+    # It signs from the one to the other; no end while nothing succeeds it.
+    Column("signs_from", Double, nullable=False, server_default=text("0")),
+    Column("stops_at", Double),
 )
 
 users = Table(

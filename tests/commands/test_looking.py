@@ -34,7 +34,7 @@ async def test_the_keys_are_those_of_the_published_key_set_and_nothing_private_i
         ("access", "ES256", "signing"),
         ("id", "RS256", "signing"),
     }
-    assert all(set(key) == {"kid", "alg", "use", "created_at", "state"} for key in found)
+    assert all(set(key) == {"kid", "alg", "use", "created_at", "state", "signs_from", "ends_at"} for key in found)
     header, *lines = (await shell.says("keys", "list")).splitlines()
     assert header.split() == ["KID", "ALG", "USE", "CREATED", "STATE"]
     assert sorted(line.split()[0] for line in lines) == sorted(key["kid"] for key in found)
@@ -47,7 +47,7 @@ async def test_a_key_that_signs_no_more_is_told_and_none_is_made_by_looking(shel
         ("id", "RS256", "signing"),
     ]
     with closing(sqlite3.connect(shell.database)) as kept:
-        columns = "'older', use, alg, private_pem, created_at - 9"
+        columns = "'older', use, alg, private_pem, created_at - 9, signs_from - 9, signs_from"
         kept.execute(f"INSERT INTO signing_keys SELECT {columns} FROM signing_keys WHERE use = 'id'")  # noqa: S608
         kept.commit()
     found = rows(await shell.says("keys", "list", "--json"))

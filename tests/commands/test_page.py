@@ -14,7 +14,7 @@ from tests.support.server import Running
 PAGE = ROOT / "docs" / "command-line.md"
 PASSWORD = "a password of bob's own"
 PROMPT = re.compile(r"\$ (?P<env>(?:[A-Z_]+=\S+ )*)uv run server\.py (?P<words>.+?)(?P<stdin> < password\.txt)?")
-IDENTIFIER = re.compile(r"(?<![\w/-])(?:[\w-]{22}|[0-9a-f]{16})(?![\w-])")
+IDENTIFIER = re.compile(r"(?<![\w/-])(?:[\w-]{22}|[\w-]{43}|[0-9a-f]{16})(?![\w-])")
 # What differs between two runs, the longest first.
 VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),

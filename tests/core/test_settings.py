@@ -44,6 +44,7 @@ SECRETS = [
     ("MCP_OAUTH_CLIENT_SECRET", "a client secret of 32 characters"),
     ("MCP_OAUTH_ADMIN_PASSWORD", '"correct horse" battery "staple"'),
     ("MCP_OAUTH_DATABASE_URL", "postgresql://u:sesame@h/db"),
+    ("MCP_OAUTH_KEY_ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
 ]
 
 

@@ -36,6 +36,8 @@ DEFAULTS = {
     "MCP_OAUTH_TRUSTED_PROXIES": (),
     "MCP_OAUTH_DATABASE_URL": DEFAULT_DATABASE,
     "MCP_OAUTH_SIGNING_ALG": "ES256",
+    "MCP_OAUTH_KEY_ROTATION_DAYS": 90,
+    "MCP_OAUTH_KEY_ENCRYPTION_KEY": None,
     "MCP_OAUTH_ADMIN_USERNAME": "admin",
     "MCP_OAUTH_ADMIN_PASSWORD": None,
     "MCP_OAUTH_CIMD": "open",
@@ -48,6 +50,7 @@ DEFAULTS = {
     "MCP_WORKERS": 1,
     "MCP_LOG_LEVEL": "info",
 }
+ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ATTRIBUTES = {name: attribute for attribute, name in ENV_NAMES.items()}
 
 FLAGS = ["ENABLE_MCP_OAUTH", "MCP_OAUTH_REQUIRE_AUTH", "MCP_OAUTH_INSECURE_BIND", "MCP_OAUTH_REQUIRE_HTTPS"]
@@ -105,6 +108,9 @@ ACCEPTED = [
         ("a.example:443", "a.example", "localhost:8443", "[::1]:443"),
     ),
     ("MCP_OAUTH_SIGNING_ALG", "RS256", "RS256"),
+    ("MCP_OAUTH_KEY_ROTATION_DAYS", "0", 0),
+    ("MCP_OAUTH_KEY_ROTATION_DAYS", "3650", 3650),
+    ("MCP_OAUTH_KEY_ENCRYPTION_KEY", ENCRYPTION_KEY, pydantic.SecretStr(ENCRYPTION_KEY)),
     ("MCP_OAUTH_ADMIN_USERNAME", "root", "root"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x zed://y/z", ("com.a:/x", "zed://y/z")),
     ("MCP_TRANSPORT", "stdio", "stdio"),
@@ -210,6 +216,9 @@ REFUSED = [
     ),
     ("MCP_OAUTH_SIGNING_ALG", "HS256"),
     ("MCP_OAUTH_SIGNING_ALG", "none"),
+    *(("MCP_OAUTH_KEY_ROTATION_DAYS", value) for value in ["-1", "3651", "90d"]),
+    *(("MCP_OAUTH_KEY_ENCRYPTION_KEY", value) for value in ["hunter2", "aHVudGVyMg==", f"{ENCRYPTION_KEY}AAAA"]),
+    ("MCP_OAUTH_KEY_ENCRYPTION_KEY", ENCRYPTION_KEY.replace("=", "\xe4")),
     ("MCP_OAUTH_ADMIN_USERNAME", "a\tb"),
     ("MCP_OAUTH_ADMIN_PASSWORD", "hunter2"),
     ("MCP_OAUTH_ADMIN_PASSWORD", "two lines of\nhunter2"),
@@ -315,6 +324,7 @@ def test_refresh_tokens_fit_their_longest_age() -> None:
 
 _TEXT = st.text() | st.text(st.characters(), max_size=40) | st.sampled_from([value for _, value in REFUSED])
 _SECRETS = ["MCP_OAUTH_CLIENT_SECRET", "MCP_OAUTH_ADMIN_PASSWORD", "MCP_OAUTH_DATABASE_URL"]
+_SECRETS += ["MCP_OAUTH_KEY_ENCRYPTION_KEY"]
 _NAMES = st.sampled_from([*DEFAULTS, *(f"{name}_FILE" for name in _SECRETS)]) | st.text().map("MCP_OAUTH_".__add__)
 _ANY = hypothesis.settings(deadline=None, max_examples=300)
 

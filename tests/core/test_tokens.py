@@ -11,13 +11,15 @@ from oauth_server.core import tokens as module
 from oauth_server.core.deployment import deploy
 from oauth_server.core.errors import InvalidTokenError
 from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, generate_pem, left_half_hash, load_key, verify
-from oauth_server.core.keys import Keys, load_keys
+from oauth_server.core.key_ring import KeyRing
+from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.settings import load
 from oauth_server.core.tokens import CHECKS, Tokens
 from oauth_server.store.records import Revocation, SigningKey
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import meta, revocations
+from oauth_server.store.verbs import keys as signing_keys
+from oauth_server.store.verbs import revocations
 from tests.support.clock import ManualClock
 from tests.support.forging import compact, es256
 
@@ -34,10 +36,18 @@ PEMS = {"access": generate_pem("ES256"), "id": generate_pem("RS256")}
 
 def stored(use: Any, alg: str, at: float = 1.0) -> SigningKey:
     """A key as the store has it."""
-    return SigningKey(load_key(PEMS[use], alg).kid, use, alg, PEMS[use], at)
+    return SigningKey(load_key(PEMS[use], alg).kid, use, alg, PEMS[use], at, at)
 
 
-KEYS = Keys([stored("access", "ES256"), stored("id", "RS256")], "ES256")
+STORED = [stored("access", "ES256"), stored("id", "RS256")]
+KEYS = Keys([(entry, load_key(entry.private_pem, entry.alg)) for entry in STORED], *STORED)
+
+
+async def opened(store: Store, alg: str, clock: ManualClock) -> KeyRing:
+    """The keys of a process that signs access tokens with this algorithm."""
+    ring = KeyRing(store, load({"MCP_OAUTH_SIGNING_ALG": alg}), clock)
+    await ring.open()
+    return ring
 
 
 @pytest.fixture
@@ -54,7 +64,7 @@ def revoked(store: Store, clock: ManualClock) -> RevocationFilter:
 
 @pytest.fixture
 def tokens(revoked: RevocationFilter, clock: ManualClock) -> Tokens:
-    return Tokens(deploy(load({}), "127.0.0.1", 8000), KEYS, revoked, clock)
+    return Tokens(deploy(load({}), "127.0.0.1", 8000), lambda: KEYS, revoked, clock)
 
 
 async def failed(tokens: Tokens, token: str, audience: list[str] | None = None) -> str:
@@ -205,23 +215,25 @@ async def test_a_revocation_ends_a_token_that_was_verified_before(
 
 @pytest.mark.requirement("AS-35")
 async def test_processes_that_start_together_sign_with_the_same_keys(store: Store, clock: ManualClock) -> None:
-    first = await load_keys(store, "ES256", clock)
+    first = (await opened(store, "ES256", clock)).current()
     assert (first.sign_access.alg, first.sign_id.alg) == ("ES256", "RS256")
-    again = await load_keys(store, "ES256", clock)
+    again = (await opened(store, "ES256", clock)).current()
     assert [key.kid for key in again.all] == [key.kid for key in first.all]
-    assert len(await store.read(meta.list_keys)) == 2
+    assert len(await store.read(signing_keys.listed)) == 2
 
 
 async def test_another_algorithm_gets_a_key_of_its_own_and_the_old_one_still_verifies(
     store: Store, clock: ManualClock, revoked: RevocationFilter
 ) -> None:
     deployment = deploy(load({}), "127.0.0.1", 8000)
-    first = await load_keys(store, "ES256", clock)
-    token = Tokens(deployment, first, revoked, clock).issue_access(**MINE)
+    ring = await opened(store, "ES256", clock)
+    first = ring.current()
+    token = Tokens(deployment, ring.current, revoked, clock).issue_access(**MINE)
     clock.advance(1)
-    second = await load_keys(store, "RS256", clock)
+    other = await opened(store, "RS256", clock)
+    second = other.current()
     assert second.sign_access.alg == second.sign_id.alg == "RS256"
     assert second.sign_access.kid != second.sign_id.kid  # never one key for two uses
     assert {key.kid for key in first.all} < {key.kid for key in second.all}
-    assert (await Tokens(deployment, second, revoked, clock).verify(token)).subject == "sub-1"
-    assert (await load_keys(store, "ES256", clock)).sign_access.kid == first.sign_access.kid
+    assert (await Tokens(deployment, other.current, revoked, clock).verify(token)).subject == "sub-1"
+    assert (await opened(store, "ES256", clock)).current().sign_access.kid == first.sign_access.kid

@@ -9,6 +9,7 @@ from fastmcp import Client
 from jsonschema import Draft202012Validator
 
 from oauth_server.core.settings import ENV_NAMES
+from oauth_server.store.verbs import keys as signing_keys
 from oauth_server.store.verbs import meta, users
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
@@ -21,7 +22,7 @@ TOOL = "mcp_oauth_get_configuration"
 CANARY = "canary-client-secret-0123456789abcdef"
 OPERATOR = {
     "MCP_HOST", "MCP_PORT", "MCP_WORKERS", "MCP_OAUTH_ADMIN_PASSWORD", "MCP_OAUTH_ADMIN_USERNAME", "MCP_OAUTH_AUTO_APPROVE",
-    "MCP_OAUTH_CHECK_HOSTS", "MCP_OAUTH_CLIENT_SECRET", "MCP_OAUTH_DATABASE_URL", "MCP_OAUTH_INSECURE_BIND", "MCP_OAUTH_TRUSTED_PROXIES",
+    "MCP_OAUTH_CHECK_HOSTS", "MCP_OAUTH_CLIENT_SECRET", "MCP_OAUTH_DATABASE_URL", "MCP_OAUTH_INSECURE_BIND", "MCP_OAUTH_KEY_ENCRYPTION_KEY", "MCP_OAUTH_TRUSTED_PROXIES",
 }  # fmt: skip
 
 
@@ -113,7 +114,7 @@ async def test_no_secret_of_any_kind_is_in_anything_that_is_returned(make_server
         tokens = await confidential.tokens(browser, scope="mcp:read openid offline_access")
         cookies = [cookie.value for cookie in browser.http.cookies.jar]
         owner = await server.services.store.read(users.by_username, "admin")
-        keys = await server.services.store.read(meta.list_keys)
+        keys = await server.services.store.read(signing_keys.listed)
         registered = await server.services.clients.find(confidential.client_id)
         assert owner is not None
         assert registered is not None

@@ -8,6 +8,7 @@ import pytest
 from oauth_server.store.records import AuditEvent, Revocation, Session, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, grants, meta, revocations, users
+from oauth_server.store.verbs import keys as signing
 from tests.support.stored import NOW, client, code, granted, people, redeem, sha, user
 
 
@@ -180,14 +181,14 @@ async def test_named_values_are_set_replaced_and_created_once(store: Store) -> N
 
 async def test_keys_come_newest_first_one_for_each_use_and_algorithm(store: Store) -> None:
     keys = [
-        SigningKey("a", "access", "ES256", "pem a", NOW),
-        SigningKey("b", "id", "RS256", "pem b", NOW + 1),
-        SigningKey("c", "access", "RS256", "pem c", NOW + 2),
+        SigningKey("a", "access", "ES256", "pem a", NOW, NOW),
+        SigningKey("b", "id", "RS256", "pem b", NOW + 1, NOW + 1),
+        SigningKey("c", "access", "RS256", "pem c", NOW + 2, NOW + 2),
     ]
     for key in keys:
-        assert await store.write(meta.add_key_if_none, key.use, key.alg, key) is True
-    assert await store.write(meta.add_key_if_none, "access", "ES256", replace(keys[0], kid="d")) is False
-    assert await store.read(meta.list_keys) == keys[::-1]
+        assert await store.write(signing.add_if_none, key, NOW, NOW + 9) is True
+    assert await store.write(signing.add_if_none, replace(keys[0], kid="d"), NOW, NOW + 9) is False
+    assert await store.read(signing.listed) == keys[::-1]
 
 
 @pytest.mark.requirement("attack-73")

@@ -1,7 +1,9 @@
 """Races: however many ask at once, the outcome is the one of some order, and exactly one of them wins."""
 
 import asyncio
+import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +12,7 @@ from oauth_server.store.schema import grants as grants_table
 from oauth_server.store.schema import refresh_tokens, signing_keys
 from oauth_server.store.schema import users as users_table
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import clients, grants, meta, revocations, users
+from oauth_server.store.verbs import clients, grants, keys, meta, revocations, users
 from tests.support.stored import NOW, client, code, count, granted, people, redeem, rotate, rows, sha, user
 
 MANY = 32
@@ -93,13 +95,33 @@ async def test_many_first_starts_create_one_owner(pair: Pair) -> None:
 
 async def test_many_first_starts_agree_on_one_key_for_each_use(pair: Pair) -> None:
     def add(n: int) -> object:
-        key = SigningKey(f"kid-{n}", "access", "ES256", "pem", NOW + n)
-        return pair[n % 2].write(meta.add_key_if_none, "access", "ES256", key)
+        key = SigningKey(f"kid-{n}", "access", "ES256", "pem", NOW + n, NOW + n)
+        return pair[n % 2].write(keys.add_if_none, key, NOW, NOW + 9)
 
     created = await asyncio.gather(*(add(n) for n in range(MANY)))  # type: ignore[call-overload]
     assert Counter(created) == {True: 1, False: MANY - 1}
     assert await pair[0].read(count, signing_keys) == 1
-    assert await pair[0].write(meta.add_key_if_none, "id", "ES256", SigningKey("kid-id", "id", "ES256", "pem", NOW))
+    assert await pair[0].write(keys.add_if_none, SigningKey("kid-id", "id", "ES256", "pem", NOW, NOW), NOW, NOW + 9)
+
+
+@pytest.mark.parametrize("unless_after", [NOW, NOW - 9], ids=["by hand", "by age"])
+async def test_many_rotations_at_once_agree_on_one_successor(pair: Pair, unless_after: float) -> None:
+    old = SigningKey("old", "access", "ES256", "pem", NOW - 99, NOW - 99)
+    await pair[0].write(keys.add_if_none, old, NOW - 99, NOW + 9)
+    fresh = [SigningKey(f"kid-{n}", "access", "ES256", "pem", NOW, NOW + 600) for n in range(MANY)]
+    found = await asyncio.gather(
+        *(pair[n % 2].write(keys.rotate, key, unless_after, NOW, NOW + 9) for n, key in enumerate(fresh))
+    )
+    assert len({key.kid for key in found}) == 1
+    assert await pair[1].read(keys.listed) == [found[0], replace(old, stops_at=NOW + 600)]
+
+
+async def test_of_rotations_at_once_that_sign_now_each_has_one_successor(pair: Pair) -> None:
+    await pair[0].write(keys.add_if_none, SigningKey("old", "id", "RS256", "pem", NOW, NOW), NOW, NOW + 9)
+    fresh = [SigningKey(f"kid-{n}", "id", "RS256", "pem", NOW, NOW + 1) for n in range(MANY)]
+    await asyncio.gather(*(pair[n % 2].write(keys.rotate, k, math.inf, NOW + 1, NOW + 9) for n, k in enumerate(fresh)))
+    stops = Counter(key.stops_at for key in await pair[0].read(keys.listed))
+    assert stops == {None: 1, NOW + 1: MANY}
 
 
 async def test_many_first_starts_agree_on_one_named_value(pair: Pair) -> None:

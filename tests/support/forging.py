@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from oauth_server.store.verbs import meta
+from oauth_server.store.verbs import keys
 from tests.support.oauth import b64
 from tests.support.server import Running
 
@@ -52,7 +52,7 @@ def compact(header: Mapping[str, Any], claims: Mapping[str, Any] | bytes, sign: 
 
 async def private_key(server: Running, use: str) -> tuple[str, Any]:
     """The kid and private key with which the server signs: `use` is "access" or "id"."""
-    stored = [key for key in await server.services.store.read(meta.list_keys) if key.use == use]
+    stored = [key for key in await server.services.store.read(keys.listed) if key.use == use]
     return stored[0].kid, load_pem_private_key(stored[0].private_pem.encode(), None)
 
 

@@ -15,7 +15,7 @@ import uvicorn.server
 from oauth_server.app import serving
 from oauth_server.app.compose import open_services
 from oauth_server.app.mcp_server import McpServer
-from oauth_server.core import keys
+from oauth_server.core import key_ring
 from oauth_server.core.deployment import deploy
 from oauth_server.core.fetched import Connect
 from oauth_server.core.services import Services
@@ -41,7 +41,7 @@ class _Brisk:
 
 uvicorn.server.asyncio = _Brisk()
 # Parsing a PEM costs more than most tests; the keys are the same in every copy of the template.
-keys.load_key = functools.lru_cache(maxsize=64)(keys.load_key)
+key_ring.load_key = functools.lru_cache(maxsize=64)(key_ring.load_key)
 
 
 @dataclass

@@ -1,0 +1,123 @@
+"""The signing keys that one process works with: parsed once, changed by the clock and by what other processes do."""
+
+import logging
+import math
+from typing import Final
+
+import anyio
+
+from oauth_server.core.clock import Clock
+from oauth_server.core.jwt import Key, load_key
+from oauth_server.core.key_rotation import KeyRotation
+from oauth_server.core.keys import VERIFIES_AFTER, Keys, alive, in_force, signer
+from oauth_server.core.settings import Settings, SettingsError
+from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.records import KeyUse, SigningKey
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import keys as verbs
+
+TEND_SECONDS: Final = 1.0
+_DAY: Final = 86_400
+logger = logging.getLogger(__name__)
+
+
+class KeyRing:
+    """Gives the keys as they stand now; makes, seals, rotates and removes keys when that is due."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self.rotation = KeyRotation(store, settings, clock)
+        self._store = store
+        self._clock = clock
+        self._algorithms = in_force(settings.signing_alg)
+        self._max_age = settings.key_rotation_days * _DAY
+        self._reloading = anyio.Lock()
+        self._parsed: dict[str, Key] = {}
+        self._unreadable: set[str] = set()
+        self._stored: list[SigningKey] = []
+        self._keys: Keys | None = None
+        self._until = -math.inf  # when the keys stand otherwise, by the clock alone
+
+    async def open(self) -> None:
+        """Load the keys, making what is missing; raises SettingsError where the stored ones cannot be decrypted."""
+        await self.rotation.check()
+        await self.rotation.seal_plain()
+        await self.reload()
+
+    def current(self) -> Keys:
+        """The keys as they stand now; the same object until one of them begins to sign, stops, or leaves."""
+        now = self._clock()
+        if self._keys is None or now >= self._until:
+            self._keys, self._until = self._standing(now)
+        return self._keys
+
+    async def reload(self) -> None:
+        """Take in what the store has; a key that cannot be decrypted is left out, and told."""
+        async with self._reloading:  # of two at once, the one that read first must not have the last word
+            stored = self._readable(await self._store.read(verbs.listed))
+            missing = [use for use, alg in self._algorithms.items() if signer(stored, use, alg, self._clock()) is None]
+            for use in missing:
+                await self.rotation.add_if_none(use)
+            if missing:
+                stored = self._readable(await self._store.read(verbs.listed))
+            self._stored, self._until = stored, -math.inf
+            self._parsed = {key.kid: self._parsed[key.kid] for key in stored}
+
+    async def tend(self) -> None:
+        """Do each second what is due, for ever; what fails is told once, and tried again."""
+        failing = False
+        while True:
+            await anyio.sleep(TEND_SECONDS)
+            try:
+                await self.do_what_is_due()
+                failing = False
+            except (StoreUnavailableError, SettingsError) as error:
+                if not failing:
+                    logger.warning("the signing keys cannot be rotated: %s", error)
+                failing = True
+
+    async def do_what_is_due(self) -> None:
+        """Make a key where none signs any more, rotate those of age, remove those whose last token has expired."""
+        now = self._clock()
+        signing = {use: signer(self._stored, use, alg, now) for use, alg in self._algorithms.items()}
+        aged = [use for use, key in signing.items() if key is not None and self._is_aged(key, now)]
+        ended = len(alive(self._stored, now)) < len(self._stored)
+        for use in aged:
+            await self.rotation.rotate_aged(use, self._max_age)
+        if ended:
+            await self.rotation.remove_ended()
+        if ended or aged or None in signing.values():
+            await self.reload()
+
+    def _is_aged(self, key: SigningKey, now: float) -> bool:
+        """Whether a key is to be succeeded, and is not yet."""
+        return 0 < self._max_age <= now - key.signs_from and key.stops_at is None
+
+    def _readable(self, stored: list[SigningKey]) -> list[SigningKey]:
+        found = []
+        for key in stored:
+            if key.kid not in self._parsed:
+                try:
+                    self._parsed[key.kid] = load_key(self.rotation.sealing.open(key), key.alg)
+                except SettingsError as error:
+                    if key.kid not in self._unreadable:
+                        logger.error("tokens of the signing key %s are refused here: %s", key.kid, error)  # noqa: TRY400
+                    self._unreadable.add(key.kid)
+                    continue
+            found.append(key)
+        return found
+
+    def _standing(self, now: float) -> tuple[Keys, float]:
+        living = alive(self._stored, now)
+        signs = {use: signer(living, use, alg, now) or self._newest(use, alg) for use, alg in self._algorithms.items()}
+        living += [key for key in signs.values() if key not in living]
+        keys = Keys([(key, self._parsed[key.kid]) for key in living], signs["access"], signs["id"])
+        moments = [moment for key in living for moment in (key.signs_from, key.stops_at) if moment is not None]
+        moments += [key.stops_at + VERIFIES_AFTER for key in living if key.stops_at is not None]
+        return keys, min((moment for moment in moments if moment > now), default=math.inf)
+
+    def _newest(self, use: KeyUse, alg: str) -> SigningKey:
+        """The last key of a use that signed, until another one is made."""
+        own = [key for key in self._stored if (key.use, key.alg) == (use, alg)]
+        if not own:
+            raise StoreUnavailableError(f"no signing key for {use} tokens can be read")
+        return max(own, key=lambda key: key.signs_from)
