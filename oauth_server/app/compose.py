@@ -20,6 +20,7 @@ from oauth_server.core.clock import Clock, random_token
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.fetched import Connect
 from oauth_server.core.grants import Grants
+from oauth_server.core.housekeeping import Housekeeping
 from oauth_server.core.introspection import Introspection
 from oauth_server.core.keys import load_keys
 from oauth_server.core.known_browsers import KnownBrowsers
@@ -112,12 +113,15 @@ async def open_services(
             await clients.configure(settings)
             password = await users.create_owner(settings)
         # No task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
-        polling = asyncio.create_task(revoked.poll())
+        running = [asyncio.create_task(revoked.poll())]
+        if serves_http and settings.enabled:
+            running.append(asyncio.create_task(Housekeeping(store, clock).run()))
         try:
             yield Opened(services, password)
         finally:
-            polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await polling
+            for task in running:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
     finally:
         await anyio.to_thread.run_sync(store.close)
