@@ -190,3 +190,19 @@ async def test_no_table_but_the_audit_log_grows_for_ever(empty_database: str, cl
     assert late == early
     busy = ("codes", "grants", "refresh_tokens", "client_documents", "revocations")
     assert all(early[name] for name in busy), early
+
+
+async def test_whatever_ended_leaves_also_where_nothing_happens_any_more(
+    empty_database: str, clock: ManualClock
+) -> None:
+    async with opened(empty_database, clock, **ENV) as services:
+        soak = Soak(services, clock)
+        await soak.begin()
+        await soak.day(2)
+        clock.advance(30 * 86_400)
+        await Housekeeping(services.store, clock, sleep=at_once).round()
+        found = await services.store.read(sizes)
+    # Two clients of the soak that were used, one known by its document, which its remembered consent rests on.
+    stays = {"users": 1, "clients": 3, "client_documents": 1, "consents": 3}
+    always = ("audit", "meta", "epoch", "signing_keys")
+    assert {name: rows for name, rows in found.items() if rows and name not in always} == stays
