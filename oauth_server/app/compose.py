@@ -20,6 +20,7 @@ from oauth_server.core.clock import Clock, random_token
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.fetched import Connect
 from oauth_server.core.grants import Grants
+from oauth_server.core.housekeeping import Housekeeping
 from oauth_server.core.introspection import Introspection
 from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.known_browsers import KnownBrowsers
@@ -116,6 +117,8 @@ async def open_services(
             password = await users.create_owner(settings)
         # No task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
         background = [asyncio.create_task(revoked.poll()), asyncio.create_task(keys.tend())]
+        if serves_http and settings.enabled:
+            background.append(asyncio.create_task(Housekeeping(store, clock).run()))
         try:
             yield Opened(services, password)
         finally:

@@ -57,6 +57,11 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+def _index_where(name: str, column: str, condition: str) -> Index:
+    """An index of the rows that meet a condition, for a query that states the same condition."""
+    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
 # One row; whoever changes what other processes hold in memory raises it (see verbs/revocations.py).
@@ -171,6 +176,7 @@ consents = Table(
     Column("scope", Words, nullable=False),
     Column("given_at", Double, nullable=False),
     Column("document", LargeBinary),
+    Index("consents_by_client", "client_id", "document"),
 )
 
 grants = Table(
@@ -187,8 +193,9 @@ grants = Table(
     Column("revoked_at", Double),
     Column("document", LargeBinary),
     Index("grants_by_user", "user_id"),
-    Index("grants_by_client", "client_id"),
+    Index("grants_by_client", "client_id", "document"),
     Index("grants_by_end", "expires_at"),
+    _index_where("grants_by_revocation", "revoked_at", "revoked_at IS NOT NULL"),
 )
 
 codes = Table(
@@ -207,8 +214,9 @@ codes = Table(
     Column("expires_at", Double, nullable=False),
     Column("used_at", Double),
     Column("document", LargeBinary),
-    Index("codes_by_end", "expires_at"),
-    Index("codes_by_client", "client_id"),
+    _index_where("codes_by_end", "expires_at", "used_at IS NULL"),
+    Index("codes_by_grant", "grant_id"),
+    Index("codes_by_client", "client_id", "document"),
     Index("codes_by_user", "user_id"),
     sqlite_with_rowid=False,
 )
@@ -224,7 +232,8 @@ refresh_tokens = Table(
     Column("successor_hash", LargeBinary),
     Column("sealed_successor", LargeBinary),
     Index("refresh_tokens_by_grant", "grant_id"),
-    Index("refresh_tokens_by_end", "idle_until"),
+    # Of each family the current token alone: those it replaced stay as long as the family, and are not waded through.
+    _index_where("refresh_tokens_by_end", "idle_until", "used_at IS NULL"),
     sqlite_with_rowid=False,
 )
 

@@ -31,6 +31,7 @@ from oauth_server.core.clock import random_id
 from oauth_server.core.deployment import deploy
 from oauth_server.core.errors import InvalidGrantError, InvalidScopeError, InvalidTargetError, InvalidTokenError
 from oauth_server.core.grants import Approval
+from oauth_server.core.housekeeping import Housekeeping
 from oauth_server.core.services import Services
 from oauth_server.core.settings import load
 from oauth_server.store.records import Client, Session, User
@@ -38,7 +39,7 @@ from oauth_server.store.schema import grants, refresh_tokens
 from oauth_server.store.verbs import clients as client_verbs
 from oauth_server.store.verbs import users as user_verbs
 from tests.store.conftest import postgres  # noqa: F401 - a fixture
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, at_once
 from tests.support.postgres import Postgres
 from tests.support.server import make_template
 from tests.support.stored import client as a_client
@@ -335,6 +336,11 @@ class GrantMachine(RuleBasedStateMachine):
     def wait_long(self, seconds: int) -> None:
         """So much time passes that something ends."""
         self.clock.advance(seconds)
+
+    @rule()
+    def keep_house(self) -> None:
+        """Whatever nobody can use any more leaves, and nobody notices."""
+        self.do(Housekeeping(self.services.store, self.clock, sleep=at_once).round())
 
     @rule()
     def restart(self) -> None:

@@ -15,3 +15,7 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
+
+
+async def at_once(seconds: float) -> None:
+    """A sleep that takes no time."""

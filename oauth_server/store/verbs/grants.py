@@ -120,7 +120,8 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
             resources=row["resources"],
             auth_time=row["auth_time"],
             created_at=now,
-            expires_at=family_until,
+            # Without a refresh token nothing of the grant outlives its access token.
+            expires_at=tokens_until if refresh is None else family_until,
             document=row["document"],
         )
     )

@@ -41,7 +41,7 @@ def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple
         if _overflows(bucket, level + bucket.interval, now):
             filled.append(bucket)
     # The last step: it waits for no lock, so whoever waits for a row that it deletes is not waited for.
-    _forget(connection, now)
+    forget(connection, now, FORGOTTEN_AT_ONCE)
     return tuple(filled)
 
 
@@ -86,8 +86,10 @@ def _lower(connection: Connection, bucket: Bucket, now: float) -> None:
     connection.execute(delete(table).where(its, table.c.empty_at <= now))
 
 
-def _forget(connection: Connection, now: float) -> None:
-    some = select(table.c.key).where(table.c.empty_at <= now).order_by(table.c.empty_at).limit(FORGOTTEN_AT_ONCE)
+def forget(connection: Connection, now: float, limit: int) -> int:
+    """Delete at most `limit` of the buckets that have emptied; how many."""
+    some = select(table.c.key).where(table.c.empty_at <= now).order_by(table.c.empty_at).limit(limit)
     found = connection.scalars(some.with_for_update(skip_locked=True)).all()
     if found:
         connection.execute(delete(table).where(table.c.key.in_(found)))
+    return len(found)

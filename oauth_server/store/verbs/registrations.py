@@ -25,7 +25,7 @@ def register(connection: Connection, client: Client, bounds: Bounds, now: float)
     """
     # Counted, compared and stored by one at a time, so that no bound and no fingerprint is passed by two at once.
     lock(connection, _LOCK)
-    _forget(connection, now - FORGOTTEN_AFTER)
+    forget(connection, now - FORGOTTEN_AFTER, FORGOTTEN_AT_ONCE)
     known = None if client.fingerprint is None else _shared(connection, client, client.fingerprint, now)
     if known is not None:
         return known
@@ -54,12 +54,13 @@ def _ended(at: float) -> ColumnElement[bool]:
     return and_(_UNUSED, clients.c.unused_until <= at)
 
 
-def _forget(connection: Connection, at: float) -> None:
-    """Delete some of the clients that had ended unused by then; nothing was ever issued to them."""
-    some = select(clients.c.client_id).where(_ended(at)).order_by(clients.c.unused_until).limit(FORGOTTEN_AT_ONCE)
+def forget(connection: Connection, at: float, limit: int) -> int:
+    """Delete at most `limit` of the clients that had ended unused by then, to which no token was issued; how many."""
+    some = select(clients.c.client_id).where(_ended(at)).order_by(clients.c.unused_until).limit(limit)
     found = connection.scalars(some.with_for_update(skip_locked=True)).all()
     if found:
         connection.execute(delete(clients).where(clients.c.client_id.in_(found)))
+    return len(found)
 
 
 def _shared(connection: Connection, client: Client, fingerprint: bytes, now: float) -> Client | None:

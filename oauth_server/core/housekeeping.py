@@ -1,0 +1,115 @@
+"""Housekeeping: rows that nobody can use any more leave the store, in small batches beside the traffic.
+
+The audit log stays: it is only ever appended to.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import anyio
+
+from oauth_server.core.clock import Clock, random_id
+from oauth_server.core.revocation import ACCESS_TOKEN_MAX
+from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import housekeeping, limits, registrations
+from oauth_server.store.verbs.housekeeping import Batch
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+INTERVAL: Final = 60.0  # seconds from one round to the next, give or take a fifth
+TURN: Final = 180.0  # seconds after which another process takes over from one that is gone
+BATCH: Final = 200  # rows in one transaction
+PAUSE: Final = 0.02  # seconds between two transactions, at least
+YIELD: Final = 4  # times as long as the last transaction took: under load the rest waits
+MARGIN: Final = 3600  # seconds: by then no request that still knew the row is under way, and no clock is so wrong
+
+# What leaves, and how many seconds after its end. A grant is kept while an access token of it may live: until then a
+# replay of its code, or a second use of a refresh token that was replaced, must still end those.
+STEPS: Final[tuple[tuple[Batch[float, int], float], ...]] = (
+    (housekeeping.ended_grants, ACCESS_TOKEN_MAX + MARGIN),
+    (housekeeping.unredeemed_codes, MARGIN),
+    (housekeeping.ended_sessions, MARGIN),
+    (housekeeping.past_revocations, MARGIN),
+    (housekeeping.past_assertions, MARGIN),
+    (housekeeping.ended_initial_access_tokens, MARGIN),
+    (registrations.forget, registrations.FORGOTTEN_AFTER),
+    (limits.forget, 0),
+)
+logger = logging.getLogger(__name__)
+
+
+class _NotOurTurnError(Exception):
+    """Another process keeps house."""
+
+
+class Housekeeping:
+    """Keeps house for all processes on one store, one of them at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._owner = random_id()
+        self._after = b""  # the last document that was looked at
+
+    async def run(self) -> None:
+        """A round each minute, for ever; an unreachable store is waited for."""
+        reachable = True
+        while True:
+            await self._sleep(INTERVAL * self._jitter(0.8, 1.2))
+            try:
+                await self.round()
+                reachable = True
+            except StoreUnavailableError as error:
+                if reachable:  # said once, not each minute
+                    logger.warning("expired rows cannot be deleted for now: %s", error)
+                reachable = False
+            except Exception:
+                # The server serves without it; the operator has to know, and the next round may succeed.
+                logger.exception("expired rows were not deleted")
+
+    async def round(self) -> int:
+        """Delete whatever may leave by now; how many rows, 0 while another process keeps house.
+
+        Raises StoreUnavailableError; what left before stays away.
+        """
+        total = 0
+        waiting = list(STEPS)
+        try:
+            while waiting:
+                for step in tuple(waiting):  # in turn, so that much of one kind keeps no other kind waiting
+                    verb, age = step
+                    removed = await self._transact(verb, self._clock() - age)
+                    total += removed
+                    if not removed:
+                        waiting.remove(step)
+            # One page in each round: whether a document is referred to can only be found by looking.
+            removed, self._after = await self._transact(housekeeping.unreferenced_documents, self._after)
+            total += removed
+        except _NotOurTurnError:
+            return total
+        if total:
+            logger.debug("%d expired rows deleted", total)
+        return total
+
+    async def _transact(self, verb: Batch[A, T], start: A) -> T:
+        """Run one batch if it is this process's turn, then pause. Raises _NotOurTurnError."""
+        started = time.monotonic()
+        answer = await self._store.write(housekeeping.in_turn, self._owner, self._clock(), TURN, verb, start, BATCH)
+        if answer is None:
+            raise _NotOurTurnError
+        await self._sleep(max(PAUSE, YIELD * (time.monotonic() - started)))
+        return answer

@@ -1,0 +1,1 @@
+"""What runs for hours, and therefore not in the suite."""
