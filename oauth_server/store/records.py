@@ -278,9 +278,12 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters."""
+    """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters.
 
-    kind: Literal["token", "grant", "user", "client"]
+    `all`, of value "", is every access token.
+    """
+
+    kind: Literal["token", "grant", "user", "client", "all"]
     value: str
     revoked_at: float
     expires_at: float
