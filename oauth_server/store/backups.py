@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from oauth_server.store.engines import parse_url
 from oauth_server.store.errors import NotMovedError, StoreError
 from oauth_server.store.migrate import HEAD
 from oauth_server.store.moving import bring_up_to_date, copy, schema_of
@@ -26,6 +27,8 @@ def backup(url: str, file: Path, *, force: bool) -> dict[str, int]:
     schema_of(url)  # what is wrong with the database is told before anything about the file
     if file.exists() and not force:
         raise _exists(file)
+    if _is_database(file, parse_url(url)):
+        raise NotMovedError(f"{file} is the database itself")
     try:
         with TemporaryDirectory(dir=file.parent, prefix=".backup-") as folder:
             made = Path(folder) / "backup.db"
@@ -103,6 +106,14 @@ def _put(made: Path, file: Path, *, force: bool) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_database(file: Path, url: URL) -> bool:
+    """Whether this is the file a server writes to, or one beside it: replacing it would lose what it writes next."""
+    if url.get_backend_name() != "sqlite":
+        return False
+    own = Path(str(url.database)).resolve()
+    return file.resolve() in {own, *(own.with_name(own.name + suffix) for suffix in ("-wal", "-shm"))}
 
 
 def _exists(file: Path) -> NotMovedError:

@@ -150,7 +150,8 @@ def _make_room(target: Connection, revision: str, *, replace: bool) -> None:
         raise NotEmptyError("the target is not empty")
     if there is None or replace:
         bring_to(target, revision)
-    elif there != revision:
+        there = known_revision(target)
+    if there != revision:
         raise NotMovedError(f"the target has schema {there}, the source {revision}: run `migrate` on the older one")
 
 

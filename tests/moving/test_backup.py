@@ -65,6 +65,15 @@ async def test_a_backup_replaces_no_file_unless_told_to(used: str, file: Path, s
     assert mode(file) == 0o600
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+async def test_a_backup_never_replaces_the_database_itself(shell: Shell, suffix: str) -> None:
+    before = contents(shell.location)
+    ended = await shell("backup", f"{shell.location.removeprefix('sqlite:///')}{suffix}", "--force")
+    assert (ended.status, ended.out, len(ended.lines)) == (1, "", 1), ended
+    assert "is the database itself" in ended.err
+    assert contents(shell.location) == before
+
+
 async def test_a_backup_that_cannot_be_written_is_told_in_one_line(file: Path, shell: Shell) -> None:
     for path in (file.parent / "none" / "backup.db", file.parent):
         ended = await shell("backup", str(path), "--force")
