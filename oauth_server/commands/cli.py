@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from oauth_server.commands.audit import audit
+from oauth_server.commands.backup import backup, restore
 from oauth_server.commands.check import check
 from oauth_server.commands.clients import clients
 from oauth_server.commands.config import config
@@ -16,6 +17,7 @@ from oauth_server.commands.errors import MISTAKE, NOT_DONE, CommandError
 from oauth_server.commands.initial_access_tokens import initial_access_tokens
 from oauth_server.commands.keys import keys
 from oauth_server.commands.local import GetLocal
+from oauth_server.commands.moving import copy, migrate
 from oauth_server.commands.output import remark
 from oauth_server.commands.users import users
 from oauth_server.core.settings_rules import SettingsError
@@ -25,8 +27,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 _EPILOGUE = """\
-Settings come from environment variables (MCP_OAUTH_…); `config` shows them. All commands but `serve` and `check URL` \
-work on the database of MCP_OAUTH_DATABASE_URL; a server that runs beside them takes changes in within half a second.
+Settings come from environment variables (MCP_OAUTH_…); `config` shows them. All commands but `serve`, `copy` and \
+`check URL` work on the database of MCP_OAUTH_DATABASE_URL; a server beside them takes changes in within half a second.
 
 Exit status: 0 done; 1 not done (nothing of that name, declined, a check failed, the database does not answer); \
 2 a mistake in options, values or settings."""
@@ -56,7 +58,7 @@ def command_line(local: GetLocal) -> App:
         """Start the server: streamable HTTP on 127.0.0.1:8000, MCP endpoint /mcp. This is the default command."""
         local().serve(transport=transport, host=host, port=port, workers=workers)
 
-    for part in (check, users, clients, initial_access_tokens, keys, audit, config):
+    for part in (check, users, clients, initial_access_tokens, keys, audit, config, migrate, copy, backup, restore):
         app.command(part(local))
     return app
 

@@ -68,6 +68,7 @@ class AccessToken:
             ("token", self.jti),
             ("grant", self.grant_id),
             ("client", self.client_id),
+            ("all", ""),
             *(() if self.of_client else (("user", self.subject),)),
         )
 

@@ -19,24 +19,43 @@ def current_revision(connection: Connection) -> str | None:
     return revision
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrade the schema to HEAD in one transaction, one process at a time; refuse a schema newer than this program."""
+def migrate(engine: Engine) -> str | None:
+    """Upgrade the schema to HEAD in one transaction, one process at a time; the revision it was at before.
+
+    Raises StoreError for a schema newer than this program.
+    """
     with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        revision = current_revision(connection)
-        if revision == HEAD:
-            return
-        if revision is not None and revision not in _KNOWN:
-            raise StoreError(f"the database has schema {revision}, newer than this program knows ({HEAD})")
-        _upgrade(connection)
+        return bring_to(connection, HEAD)
 
 
-def _upgrade(connection: Connection) -> None:
+def bring_to(connection: Connection, revision: str) -> str | None:
+    """Upgrade the schema to a revision in the caller's transaction; the one it was at before, None for no schema."""
+    keep_others_out(connection)
+    before = known_revision(connection)
+    if before != revision:
+        _upgrade(connection, revision)
+    return before
+
+
+def keep_others_out(connection: Connection) -> None:
+    """Let no other process migrate, nor a server start, until the transaction ends; on SQLite BEGIN has done it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def known_revision(connection: Connection) -> str | None:
+    """The revision the database is at, None for an empty one; StoreError where it is newer than this program."""
+    revision = current_revision(connection)
+    if revision is not None and revision not in _KNOWN:
+        raise StoreError(f"the database has schema {revision}, newer than this program knows ({HEAD})")
+    return revision
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
     from alembic import command  # noqa: PLC0415 - costs a third of the start, needed once per release
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

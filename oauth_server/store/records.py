@@ -285,10 +285,10 @@ class SigningKey:
 class Revocation:
     """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters.
 
-    "keys" revokes nothing: it tells every process to read the signing keys anew.
+    `all`, of value "", is every access token; `keys` revokes nothing: every process reads the signing keys anew.
     """
 
-    kind: Literal["token", "grant", "user", "client", "keys"]
+    kind: Literal["token", "grant", "user", "client", "all", "keys"]
     value: str
     revoked_at: float
     expires_at: float

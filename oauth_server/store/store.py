@@ -1,5 +1,6 @@
 """`Store.write(verb)` and `Store.read(verb)`: the only two ways to run a verb."""
 
+import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -7,17 +8,18 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from oauth_server.store.engines import POOL_SIZE, open_engines
-from oauth_server.store.errors import StoreError, StoreUnavailableError
+from oauth_server.store.errors import StoreError, StoreUnavailableError, first_line
 from oauth_server.store.migrate import migrate
 from oauth_server.store.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
+CLOSE_SECONDS = 10  # as long as a statement may run
 
 
 class Store:
@@ -36,9 +38,11 @@ class Store:
         except BaseException as error:
             self._dispose()
             if isinstance(error, DBAPIError):
-                raise StoreError(f"the database cannot be reached or used: {_first_line(error)}") from error
+                raise StoreError(f"the database cannot be reached or used: {first_line(error)}") from error
             raise
         self._writer = Writer(self._write_engine) if self.engine_name == "sqlite" else None
+        self._working = threading.Condition()
+        self._at_work = 0
         self._limiter = anyio.CapacityLimiter(POOL_SIZE)
 
     async def write(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,10 +55,10 @@ class Store:
                 return answer
             return await anyio.to_thread.run_sync(self._transact, job, limiter=self._limiter)
         except (OperationalError, PoolTimeoutError) as error:
-            raise StoreUnavailableError(_first_line(error)) from error
+            raise StoreUnavailableError(first_line(error)) from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise StoreUnavailableError(_first_line(error)) from error
+                raise StoreUnavailableError(first_line(error)) from error
             raise
 
     async def read(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,12 +67,15 @@ class Store:
         try:
             return await anyio.to_thread.run_sync(self._look, job, limiter=self._limiter)
         except (OperationalError, PoolTimeoutError) as error:
-            raise StoreUnavailableError(_first_line(error)) from error
+            raise StoreUnavailableError(first_line(error)) from error
 
     def close(self) -> None:
         """Finish what waits and close every connection."""
         if self._writer is not None:
             self._writer.close()
+        with self._working:
+            # A caller that was cancelled leaves its verb running, with a connection that would never be closed.
+            self._working.wait_for(lambda: not self._at_work, timeout=CLOSE_SECONDS)
         self._dispose()
 
     def _dispose(self) -> None:
@@ -76,20 +83,24 @@ class Store:
         self._read_engine.dispose()
 
     def _transact(self, job: Callable[[Connection], T]) -> T:
-        with self._write_engine.begin() as connection:
-            return job(connection)
+        return self._run(self._write_engine, job)
 
     def _look(self, job: Callable[[Connection], T]) -> T:
-        with self._read_engine.begin() as connection:
-            return job(connection)
+        return self._run(self._read_engine, job)
+
+    def _run(self, engine: Engine, job: Callable[[Connection], T]) -> T:
+        with self._working:
+            self._at_work += 1
+        try:
+            with engine.begin() as connection:
+                return job(connection)
+        finally:
+            with self._working:
+                self._at_work -= 1
+                self._working.notify_all()
 
 
 def _with_connection(
     verb: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object], connection: Connection
 ) -> T:
     return verb(connection, *args, **kwargs)
-
-
-def _first_line(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -31,7 +31,21 @@ ON_THE_STORE = (
     "audit",
     "check",
 )
-ALL = ("", "serve", "check", "config", "users", "clients", "keys", "audit", *ON_THE_STORE)
+ALL = (
+    "",
+    "serve",
+    "check",
+    "config",
+    "users",
+    "clients",
+    "keys",
+    "audit",
+    "migrate",
+    "copy",
+    "backup",
+    "restore",
+    *ON_THE_STORE,
+)
 HELP = """
 import json, sys
 import server
@@ -80,7 +94,7 @@ async def test_the_status_is_that_of_the_process(env: dict[str, str]) -> None:
     assert (ended.status, ended.out, len(ended.lines)) == (2, "", 1), ended
 
 
-@pytest.mark.parametrize("words", ON_THE_STORE)
+@pytest.mark.parametrize("words", [*ON_THE_STORE, "migrate", "migrate --check", "backup backup.db"])
 async def test_a_missing_or_unreachable_database_is_told_in_one_line_and_none_is_made(
     shell: Shell, tmp_path: Path, words: str
 ) -> None:

@@ -82,4 +82,16 @@ async def test_every_command_of_the_page_answers_as_the_page_shows(
         named, found = IDENTIFIER.findall(step.shown), IDENTIFIER.findall(said)
         if len(named) == len(found):
             actual |= dict(zip(named, found, strict=True))
-    assert ran == {"users", "clients", "initial-access-tokens", "keys", "audit", "config", "check"}
+    assert ran == {
+        "users",
+        "clients",
+        "initial-access-tokens",
+        "keys",
+        "audit",
+        "config",
+        "check",
+        "backup",
+        "restore",
+        "copy",
+        "migrate",
+    }

@@ -108,7 +108,7 @@ def test_alembic_is_imported_only_when_a_migration_is_due(empty_database: str) -
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(connection: Connection) -> None:
+    def half(connection: Connection, _revision: str) -> None:
         connection.execute(text("CREATE TABLE half (id INTEGER)"))
         raise RuntimeError("power cut")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,21 @@ async def test_a_read_keeps_its_snapshot_while_others_write(sqlite_store: Store)
 
     assert await sqlite_store.read(twice) == ("1", "1")
     assert await sqlite_store.read(meta.get, "a") == "2"
+
+
+async def test_closing_waits_for_what_a_caller_who_gave_up_left_running(store: Store) -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        began.set()
+        release.wait(10)
+        connection.execute(text("SELECT 1"))
+
+    caller = asyncio.create_task(store.read(slow))
+    await asyncio.to_thread(began.wait, 10)
+    caller.cancel()
+    closing = asyncio.create_task(asyncio.to_thread(store.close))
+    done, _ = await asyncio.wait({closing}, timeout=0.1)
+    release.set()
+    await closing
+    assert not done

@@ -79,12 +79,13 @@ async def running(
     env: Mapping[str, str] | None = None,
     clock: ManualClock | None = None,
     connect: Connect | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Running]:
-    """Start a server with this environment on a free port; stop it at the end."""
+    """Start a server with this environment on a port, by default a free one; stop it at the end."""
     database = folder / "oauth.db"
     if not database.exists():
         shutil.copy(template, database)
-    bound = serving.bind("127.0.0.1", 0)
+    bound = serving.bind("127.0.0.1", port)
     port = bound.getsockname()[1]
     values = {**_BASE, "MCP_OAUTH_DATABASE_URL": f"sqlite:///{database}", "MCP_PORT": str(port), **(env or {})}
     settings = load(values)

@@ -1,0 +1,89 @@
+"""`migrate`, and a schema newer than the program, as their user sees them."""
+
+import pytest
+
+from oauth_server.store import moving
+from oauth_server.store.migrate import HEAD
+from tests.commands.conftest import Shell
+from tests.moving.conftest import MakeDatabase
+from tests.moving.test_copy import at_revision, sql
+from tests.support.program import SERVER, environment, run
+
+COMMANDS = (
+    "users list",
+    "users add bob --generate",
+    "clients list",
+    "keys list",
+    "audit",
+    "config",
+    "check",
+    "initial-access-tokens list",
+    "migrate",
+    "migrate --check",
+    "backup backup.db",
+    "restore older.db",
+    "restore older.db --force",
+)
+
+
+async def test_an_older_schema_is_brought_up_to_date_and_both_revisions_are_named(
+    engine: str, empty: MakeDatabase, shell: Shell
+) -> None:
+    url = empty(engine)
+    at_revision(url, "0001")
+    shell.env["MCP_OAUTH_DATABASE_URL"] = url
+    shown = url.replace("hunter2", "***")
+    due = await shell("migrate", "--check")
+    said = f"{shown} has schema 0001; this program needs schema {HEAD}: run `migrate`.\n"
+    assert (due.status, due.out, due.err) == (1, said, "")
+    assert moving.schema_of(url) == "0001"
+    assert await shell.says("migrate") == f"{shown} had schema 0001, and has schema {HEAD} now.\n"
+    assert moving.schema_of(url) == HEAD
+    for words in ("migrate", "migrate --check"):
+        assert await shell.says(*words.split()) == f"{shown} has schema {HEAD}: nothing to do.\n"
+
+
+async def test_a_database_without_a_schema_gets_the_whole_one(shell: Shell, empty: MakeDatabase, engine: str) -> None:
+    url = empty(engine)
+    if engine == "sqlite":
+        shell.database.with_name("database-1.db").touch()
+    shell.env["MCP_OAUTH_DATABASE_URL"] = url
+    assert "has no schema; this program" in (await shell("migrate", "--check")).out
+    assert f"had no schema, and has schema {HEAD} now." in await shell.says("migrate")
+
+
+async def test_a_newer_schema_is_refused_by_every_command(
+    used: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shell.database.parent)
+    await shell.says("backup", "older.db")
+    sql(used, "UPDATE alembic_version SET version_num = '9999'")
+    said = f"MCP_OAUTH_DATABASE_URL: the database has schema 9999, newer than this program knows ({HEAD}); accepted: "
+    for words in COMMANDS:
+        ended = await shell(*words.split(), MCP_OAUTH_DATABASE_URL=used)
+        assert (ended.status, len(ended.lines)) == (2, 1), ended
+        assert ended.err.startswith(said)
+    with moving.snapshot(used) as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "9999"
+    assert not shell.database.with_name("backup.db").exists()
+
+
+async def test_a_newer_schema_is_refused_by_copy_on_either_side(
+    used: str, engine: str, empty: MakeDatabase, shell: Shell
+) -> None:
+    newer = empty(engine)
+    await shell.says("copy", used, newer)
+    sql(newer, "UPDATE alembic_version SET version_num = '9999'")
+    for words, named in ((("copy", newer, empty(engine)), "FROM"), (("copy", used, newer), "TO")):
+        ended = await shell(*words)
+        assert (ended.status, ended.out, len(ended.lines)) == (2, "", 1), ended
+        assert ended.err.startswith(f"{named}: the database has schema 9999, newer than this program knows")
+
+
+async def test_a_newer_schema_is_refused_by_the_server(used: str, shell: Shell) -> None:
+    sql(used, "UPDATE alembic_version SET version_num = '9999'")
+    env = environment(shell.database.parent, MCP_OAUTH_DATABASE_URL=used)
+    for words in ("", "--workers 2", "--transport stdio"):
+        ended = await run(*SERVER, *words.split(), env=env)
+        assert (ended.status, ended.out, len(ended.lines)) == (2, "", 1), ended
+        assert "schema 9999, newer than this program knows" in ended.err
