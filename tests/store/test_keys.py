@@ -3,10 +3,8 @@
 import asyncio
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
 
 from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.keys import PUBLISHED_BEFORE
@@ -14,6 +12,7 @@ from oauth_server.core.settings import load
 from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys, revocations
+from tests.moving.test_copy import at_revision, sql
 from tests.support.clock import ManualClock
 from tests.support.stored import NOW
 
@@ -104,17 +103,13 @@ async def test_a_private_key_is_replaced_only_where_it_is_still_the_same(store: 
     assert [key.private_pem for key in await store.read(keys.listed)] == ["sealed once"]
 
 
-async def test_a_key_of_an_earlier_release_signs_from_its_creation_on(empty_database: str, tmp_path: Path) -> None:
-    store = Store(empty_database)
-    await store.write(keys.add_if_none, access("a"), NOW, UNTIL)
-
-    def back(connection: Connection) -> None:
-        for column in ("signs_from", "stops_at"):
-            connection.execute(text(f"ALTER TABLE signing_keys DROP COLUMN {column}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
-
-    await store.write(back)
-    store.close()
+async def test_a_key_of_an_earlier_release_signs_from_its_creation_on(empty_database: str) -> None:
+    at_revision(empty_database, "0003")
+    sql(
+        empty_database,
+        "INSERT INTO signing_keys (kid, use, alg, private_pem, created_at) "
+        f"VALUES ('a', 'access', 'ES256', 'pem a', {NOW})",  # noqa: S608 - a number of the test's own
+    )
     again = Store(empty_database)
     assert await standing(again) == {"a": (NOW, None)}
     again.close()
