@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import anyio.to_thread
 
@@ -115,16 +116,24 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        # No task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
-        background = [asyncio.create_task(revoked.poll()), asyncio.create_task(keys.tend())]
+        jobs = [revoked.poll(), keys.tend()]
         if serves_http and settings.enabled:
-            background.append(asyncio.create_task(Housekeeping(store, clock).run()))
-        try:
+            jobs.append(Housekeeping(store, clock).run())
+        async with _in_background(jobs):
             yield Opened(services, password)
-        finally:
-            for task in background:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
     finally:
         await anyio.to_thread.run_sync(store.close)
+
+
+@asynccontextmanager
+async def _in_background(jobs: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run what goes on for as long as the process serves."""
+    # No task group: FastMCP leaves its lifespan inside a shielded cancel scope, where a group cannot end.
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
