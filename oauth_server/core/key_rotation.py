@@ -1,5 +1,6 @@
 """Changing the signing keys: made, rotated, retired, sealed; what is changed is recorded in the same commit."""
 
+import logging
 import math
 
 import anyio.to_thread
@@ -7,7 +8,7 @@ import anyio.to_thread
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock
 from oauth_server.core.jwt import generate_pem, load_key
-from oauth_server.core.key_sealing import Sealing, is_sealed
+from oauth_server.core.key_sealing import Sealing
 from oauth_server.core.keys import PUBLISHED_BEFORE, VERIFIES_AFTER, ListedKey, in_force, listed
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.core.settings import ENV_NAMES, Settings, SettingsError
@@ -15,6 +16,8 @@ from oauth_server.store.records import AuditEvent, KeyUse, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
 from oauth_server.store.verbs import keys as verbs
+
+logger = logging.getLogger(__name__)
 
 
 class KeyRotation:
@@ -35,12 +38,18 @@ class KeyRotation:
         for key in await self._store.read(verbs.listed):
             self.sealing.open(key)
 
-    async def seal_plain(self) -> None:
-        """Encrypt what is stored in the clear, where the operator gave a key for that."""
+    async def settle(self) -> None:
+        """Store the private keys as the operator's encryption key says; raises SettingsError for one it does not open.
+
+        Other processes hold them in memory, and go on.
+        """
         for key in await self._store.read(verbs.listed):
-            if self.sealing.on and not is_sealed(key):
-                sealed = self.sealing.seal(key.kid, key.private_pem)
-                await self._store.write(verbs.replace_private, key.kid, key.private_pem, sealed)
+            if not self.sealing.is_settled(key):
+                pem = self.sealing.open(key)
+                await self._store.write(
+                    verbs.replace_private, key.kid, key.private_pem, self.sealing.seal(key.kid, pem)
+                )
+                logger.info("the signing key %s is stored as %s says", key.kid, ENV_NAMES["key_encryption_key"])
 
     async def add_if_none(self, use: KeyUse) -> None:
         """Make the first key of a use; processes that start together agree on one."""
@@ -56,10 +65,11 @@ class KeyRotation:
         """
         stored = await self._store.read(verbs.listed)
         await self.check()
-        if self.sealing.on and not all(is_sealed(key) for key in stored):
+        # A server that runs with another encryption key could not read the new one.
+        if not all(self.sealing.is_settled(key) for key in stored):
             raise SettingsError(
                 ENV_NAMES["key_encryption_key"],
-                "is set, and the signing keys in the database are not encrypted yet",
+                "says to store signing keys otherwise than the database has them",
                 "a server that was started with it before",
             )
         return await self._succeed(use, at_once=at_once, unless_after=math.inf if at_once else self._clock(), why="")
@@ -70,15 +80,33 @@ class KeyRotation:
         await self._succeed(use, at_once=False, unless_after=self._clock() - age, why=", by age")
 
     async def retire(self, kid: str) -> verbs.Retired:
-        """End a key and all tokens it signed at once; see `verbs.retire` for the outcomes."""
+        """End a key and all tokens it signed at once; see `verbs.retire` for the outcomes.
+
+        One that the encryption key does not open may be the last: where that is lost, nothing else helps.
+        """
         now = self._clock()
+        unreadable = any(key.kid == kid and not self._opens(key) for key in await self._store.read(verbs.listed))
 
         def describe(outcome: verbs.Retired) -> AuditEvent | None:
             return event(now, "key.retired", "success", detail=kid) if outcome == "retired" else None
 
         return await self._store.write(
-            audit.recorded, describe, verbs.retire, kid, in_force(self._alg), now, now + ACCESS_TOKEN_MAX
+            audit.recorded,
+            describe,
+            verbs.retire,
+            kid,
+            in_force(self._alg),
+            now,
+            now + ACCESS_TOKEN_MAX,
+            even_last=unreadable,
         )
+
+    def _opens(self, key: SigningKey) -> bool:
+        try:
+            self.sealing.open(key)
+        except SettingsError:
+            return False
+        return True
 
     async def remove_ended(self) -> None:
         """Remove the keys whose last token has expired."""

@@ -49,8 +49,16 @@ def rotate(connection: Connection, fresh: SigningKey, unless_after: float, now: 
     return fresh
 
 
-def retire(connection: Connection, kid: str, in_force: Mapping[KeyUse, str], now: float, until: float) -> Retired:
-    """Remove a key at once; "last" where it signs, and no other is there to sign after it.
+def retire(
+    connection: Connection,
+    kid: str,
+    in_force: Mapping[KeyUse, str],
+    now: float,
+    until: float,
+    *,
+    even_last: bool = False,
+) -> Retired:
+    """Remove a key at once; "last" where it signs, and no other is there to sign after it, but for `even_last`.
 
     A key that waits to sign takes over from the one that signs; where it is itself removed, that one signs on.
     `in_force` is the algorithm of each use.
@@ -64,11 +72,12 @@ def retire(connection: Connection, kid: str, in_force: Mapping[KeyUse, str], now
     if key in waiting:
         _move(connection, key.use, key.signs_from, None)
     elif key in signing and key.alg == in_force[key.use]:
-        if not waiting:
+        if waiting:
+            successor = waiting[-1]
+            connection.execute(update(table).where(table.c.kid == successor.kid).values(signs_from=now))
+            _move(connection, key.use, successor.signs_from, now)
+        elif not even_last:
             return "last"
-        successor = waiting[-1]
-        connection.execute(update(table).where(table.c.kid == successor.kid).values(signs_from=now))
-        _move(connection, key.use, successor.signs_from, now)
     connection.execute(delete(table).where(table.c.kid == kid))
     return "retired"
 
