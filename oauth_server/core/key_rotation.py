@@ -12,6 +12,7 @@ from oauth_server.core.key_sealing import Sealing
 from oauth_server.core.keys import PUBLISHED_BEFORE, VERIFIES_AFTER, ListedKey, in_force, listed
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.core.settings import ENV_NAMES, Settings, SettingsError
+from oauth_server.core.settings_rules import RefusedError
 from oauth_server.store.records import AuditEvent, KeyUse, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
@@ -53,15 +54,19 @@ class KeyRotation:
 
     async def add_if_none(self, use: KeyUse) -> None:
         """Make the first key of a use; processes that start together agree on one."""
-        fresh = await self._generate(use, wait=0)
+        fresh = self._new(use, await self._generate(use), wait=0)
         now = self._clock()
         await self._store.write(verbs.add_if_none, fresh, now, now + ACCESS_TOKEN_MAX)
 
-    async def rotate(self, use: KeyUse, *, at_once: bool = False) -> tuple[SigningKey, bool]:
-        """Let a new key succeed the one that signs, after it was published long enough or at once.
+    def algorithm(self, use: KeyUse) -> str:
+        """The algorithm that keys of this use sign with."""
+        return in_force(self._alg)[use]
 
-        Returns the successor, and whether it was made now: False is one that was published before. Raises
-        SettingsError where the new key would be stored otherwise than the others.
+    async def rotate(self, use: KeyUse, *, at_once: bool = False, pem: str | None = None) -> tuple[SigningKey, bool]:
+        """Let a new key, or the operator's own (`pem`), succeed the one that signs, published long enough or at once.
+
+        Returns the successor, and whether it is the new one: False is one that was published before. Raises
+        SettingsError where the new key would be stored otherwise than the others, RefusedError for a known `pem`.
         """
         stored = await self._store.read(verbs.listed)
         await self.check()
@@ -72,12 +77,16 @@ class KeyRotation:
                 "says to store signing keys otherwise than the database has them",
                 "a server that was started with it before",
             )
-        return await self._succeed(use, at_once=at_once, unless_after=math.inf if at_once else self._clock(), why="")
+        why = "" if pem is None else ", of the operator's own"
+        pem = pem or await self._generate(use)
+        unless_after = math.inf if at_once else self._clock()
+        return await self._succeed(use, pem, at_once=at_once, unless_after=unless_after, why=why)
 
     async def rotate_aged(self, use: KeyUse, age: float) -> None:
         """Rotate unless a key younger than `age` (seconds) signs or waits: of all processes that notice, one does."""
         await self.check()
-        await self._succeed(use, at_once=False, unless_after=self._clock() - age, why=", by age")
+        pem = await self._generate(use)
+        await self._succeed(use, pem, at_once=False, unless_after=self._clock() - age, why=", by age")
 
     async def retire(self, kid: str) -> verbs.Retired:
         """End a key and all tokens it signed at once; see `verbs.retire` for the outcomes.
@@ -119,21 +128,27 @@ class KeyRotation:
             audit.recorded, describe, verbs.remove_ended, now - VERIFIES_AFTER, now, now + ACCESS_TOKEN_MAX
         )
 
-    async def _succeed(self, use: KeyUse, *, at_once: bool, unless_after: float, why: str) -> tuple[SigningKey, bool]:
-        fresh = await self._generate(use, wait=0 if at_once else PUBLISHED_BEFORE)
+    async def _succeed(
+        self, use: KeyUse, pem: str, *, at_once: bool, unless_after: float, why: str
+    ) -> tuple[SigningKey, bool]:
+        fresh = self._new(use, pem, wait=0 if at_once else PUBLISHED_BEFORE)
         now = self._clock()
 
-        def describe(successor: SigningKey) -> AuditEvent | None:
+        def describe(successor: SigningKey | None) -> AuditEvent | None:
             detail = f"{fresh.kid} for {use} tokens, {'at once' if at_once else f'in {PUBLISHED_BEFORE} s'}{why}"
-            return event(now, "key.rotated", "success", detail=detail) if successor.kid == fresh.kid else None
+            return event(now, "key.rotated", "success", detail=detail) if successor == fresh else None
 
         successor = await self._store.write(
             audit.recorded, describe, verbs.rotate, fresh, unless_after, now, now + ACCESS_TOKEN_MAX
         )
-        return successor, successor.kid == fresh.kid
+        if successor is None:
+            raise RefusedError(f"holds the key {fresh.kid}, which is in the database already", "another key")
+        return successor, successor == fresh
 
-    async def _generate(self, use: KeyUse, *, wait: float) -> SigningKey:
-        alg = in_force(self._alg)[use]
-        pem = await anyio.to_thread.run_sync(generate_pem, alg)  # RSA takes a while
-        kid, now = load_key(pem, alg).kid, self._clock()
+    async def _generate(self, use: KeyUse) -> str:
+        return await anyio.to_thread.run_sync(generate_pem, self.algorithm(use))  # RSA takes a while
+
+    def _new(self, use: KeyUse, pem: str, *, wait: float) -> SigningKey:
+        alg, now = self.algorithm(use), self._clock()
+        kid = load_key(pem, alg).kid
         return SigningKey(kid, use, alg, self.sealing.seal(kid, pem), now, now + wait)

@@ -31,13 +31,17 @@ def add_if_none(connection: Connection, key: SigningKey, now: float, until: floa
     return True
 
 
-def rotate(connection: Connection, fresh: SigningKey, unless_after: float, now: float, until: float) -> SigningKey:
-    """Let a fresh key succeed all others of its use; returns the key that does.
+def rotate(
+    connection: Connection, fresh: SigningKey, unless_after: float, now: float, until: float
+) -> SigningKey | None:
+    """Let a fresh key succeed all others of its use; returns the key that does, None where the fresh one is known.
 
     That is another one where a key of this use and algorithm signs from later than `unless_after` already: of many who
     rotate at once, one does. A key that waited to sign, and that is succeeded, leaves: it signed nothing.
     """
     _announce(connection, now, until)
+    if any(key.kid == fresh.kid for key in listed(connection)):
+        return None
     others = _line(connection, fresh.use, fresh.alg)
     if others and others[0].signs_from > unless_after:
         return others[0]
