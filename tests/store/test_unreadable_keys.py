@@ -8,15 +8,19 @@ import pytest
 from sqlalchemy import Connection, update
 
 from oauth_server.core.errors import TemporarilyUnavailableError
+from oauth_server.core.jwt import generate_pem, load_key
 from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.keys import PUBLISHED_BEFORE, VERIFIES_AFTER
 from oauth_server.core.settings import SettingsError, load
+from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.schema import signing_keys
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys, revocations
 from tests.support.clock import ManualClock
 
+USES: tuple[KeyUse, ...] = ("access", "id")
+PEMS = {"ES256": generate_pem("ES256"), "RS256": generate_pem("RS256")}  # RSA takes a while
 OLD, NEW, THIRD = (b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
 
 
@@ -25,7 +29,10 @@ def ring_with(store: Store, clock: ManualClock, key: str = "") -> KeyRing:
 
 
 async def opened(store: Store, clock: ManualClock, key: str = "") -> KeyRing:
-    """The keys of a process that starts with this encryption key."""
+    """The keys of a process that starts with this encryption key; the first ones are in the clear before."""
+    for use, (alg, pem) in zip(USES, PEMS.items(), strict=True):
+        first = SigningKey(load_key(pem, alg).kid, use, alg, pem, clock(), clock())
+        await store.write(keys.add_if_none, first, clock(), clock() + 86_400)
     ring = ring_with(store, clock, key)
     await ring.open()
     return ring
@@ -191,5 +198,7 @@ async def test_where_the_encryption_key_is_lost_every_key_is_retired_and_others_
     for key in first.all:
         assert await holds.retire(key.kid) == "last"  # with the right one at hand nothing ends by mistake
         assert await lost.retire(key.kid) == "retired"
-    ring = await opened(store, clock, NEW)
+    ring = ring_with(store, clock, NEW)
+    await ring.open()
+    ring.current().require_signers()
     assert not {key.kid for key in ring.current().all} & {key.kid for key in first.all}
