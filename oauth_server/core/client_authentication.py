@@ -20,7 +20,7 @@ from oauth_server.core.errors import (
     InvalidRequestError,
     InvalidTokenError,
 )
-from oauth_server.core.jwt import JwtError, unverified_subject
+from oauth_server.core.jwt_parts import JwtError, unverified_subject
 from oauth_server.core.tokens import Tokens
 from oauth_server.store.records import Client
 

@@ -23,7 +23,7 @@ from oauth_server.core.errors import (
     UnapprovedSoftwareStatementError,
 )
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
-from oauth_server.core.jwt import JwtError, unverified_statement
+from oauth_server.core.jwt_parts import JwtError, unverified_statement
 from oauth_server.core.limits import source_of
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
