@@ -47,10 +47,9 @@ class KeyRotation:
         for key in await self._store.read(verbs.listed):
             if not self.sealing.is_settled(key):
                 pem = self.sealing.open(key)
-                await self._store.write(
-                    verbs.replace_private, key.kid, key.private_pem, self.sealing.seal(key.kid, pem)
-                )
-                logger.info("the signing key %s is stored as %s says", key.kid, ENV_NAMES["key_encryption_key"])
+                anew = self.sealing.seal(key.kid, pem)
+                if await self._store.write(verbs.replace_private, key.kid, key.private_pem, anew):
+                    logger.info("the signing key %s is stored as %s says", key.kid, ENV_NAMES["key_encryption_key"])
 
     async def add_if_none(self, use: KeyUse) -> None:
         """Make the first key of a use; processes that start together agree on one."""

@@ -166,6 +166,7 @@ async def test_a_key_has_one_life_and_one_use(shell: Shell, file: Callable[[byte
     assert await listed(shell) == before
 
 
+@pytest.mark.requirement("attack-73")
 @given(st.one_of(st.binary(max_size=400), st.integers(0, 600).map(lambda at: pem(EC)[:at] + b"A" + pem(EC)[at + 1 :])))
 def test_whatever_a_file_holds_is_a_key_or_refused_and_never_quoted(data: bytes) -> None:
     for passphrase in (None, "x"):

@@ -101,8 +101,8 @@ async def test_every_change_is_announced_to_every_process(waiting: Store) -> Non
 
 async def test_a_private_key_is_replaced_only_where_it_is_still_the_same(store: Store) -> None:
     await store.write(keys.add_if_none, access("a"), NOW, UNTIL)
-    await store.write(keys.replace_private, "a", "pem a", "sealed once")
-    await store.write(keys.replace_private, "a", "pem a", "sealed twice")
+    assert await store.write(keys.replace_private, "a", "pem a", "sealed once")
+    assert not await store.write(keys.replace_private, "a", "pem a", "sealed twice")
     assert [key.private_pem for key in await store.read(keys.listed)] == ["sealed once"]
 
 
