@@ -1,5 +1,6 @@
 """What the tools and resources share: the caller, typed results with readable text, errors a model can act on."""
 
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -72,6 +73,7 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+@functools.cache
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The output schema of an answer."""
+    """The output schema of an answer; made once, read only."""
     return model.model_json_schema(mode="serialization")

@@ -1,47 +1,28 @@
 """A real server on a real port, inside the test's event loop."""
 
 import asyncio
-import functools
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx2
-import uvicorn.server
 
 from oauth_server.app import serving
 from oauth_server.app.compose import open_services
 from oauth_server.app.mcp_server import McpServer
-from oauth_server.core import key_ring
 from oauth_server.core.deployment import deploy
 from oauth_server.core.fetched import Connect
 from oauth_server.core.services import Services
 from oauth_server.core.settings import load
+from tests.support import shared  # noqa: F401 - it makes thousands of servers affordable
 from tests.support.clock import ManualClock
 
 OWNER = "admin"
 PASSWORD = "correct horse battery staple"
 # Argon2 and RSA keys cost time: they are made once, and each server starts on a copy of this database.
 _BASE = {"MCP_OAUTH_ADMIN_USERNAME": OWNER, "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD}
-
-
-class _Brisk:
-    """asyncio as uvicorn sees it here: it looks ten times a second whether to end, and thousands of servers end."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    @staticmethod
-    async def sleep(seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.01))
-
-
-uvicorn.server.asyncio = _Brisk()
-# Parsing a PEM costs more than most tests; the keys are the same in every copy of the template.
-key_ring.load_key = functools.lru_cache(maxsize=64)(key_ring.load_key)
 
 
 @dataclass
