@@ -201,6 +201,7 @@ async def test_a_restart_forgets_nothing(make_server: MakeServer, closing: Async
         limited(await Guesser(closing, server)(OWNER, PASSWORD), OWNER)
 
 
+@pytest.mark.sqlite("another process holds the one write lock that a file has")
 async def test_a_refused_attempt_writes_nothing_and_a_full_count_is_recorded_once(
     server: Running, closing: AsyncExitStack
 ) -> None:
