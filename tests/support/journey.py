@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import anyio
@@ -118,7 +119,7 @@ async def journey_in_turn(place: Alternating) -> None:
             await http.get("/healthz")
     await journey(place)
     turns = [turn for turn, _, _ in log]
-    assert all(one != following for one, following in zip(turns, turns[1:], strict=False))
+    assert all(one != following for one, following in pairwise(turns))
     taken = [
         {(method, *path.split("/")[1:3]) for turn, method, path in log if turn == process and path != "/healthz"}
         for process in (0, 1)

@@ -1,11 +1,11 @@
-"""Several processes on one database, as their clients see them: one address, and each request goes to another one."""
+"""Several processes on one database, as clients see them: one address, and each request goes to another process."""
 
 import asyncio
 import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import psutil
 from tests.support.program import ROOT, SERVER, Program, environment, free_port, program
 from tests.support.proxy import TlsProxy
 from tests.support.server import PASSWORD
-
 
 WATCHED = "/oauth/test"  # asked again and again until a token is refused: that is no step of its own
 
@@ -122,8 +121,12 @@ async def replicas(
 
 def workers_of(parent: Program) -> list[int]:
     """The process ids of the workers of `server.py --workers N`, the oldest first."""
-    children = psutil.Process(parent.process.pid).children()
-    return sorted(child.pid for child in children if "spawn_main" in " ".join(child.cmdline()))
+    found = []
+    for child in psutil.Process(parent.process.pid).children():
+        with suppress(psutil.Error):  # one that just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return sorted(found)
 
 
 @dataclass
@@ -136,7 +139,7 @@ class Caddy:
 
 @asynccontextmanager
 async def caddy(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncIterator[Caddy]:
-    """Debian's Caddy with the Caddyfile of compose.scale.yml; it asks nobody for a certificate, and keeps it in `folder`."""
+    """Debian's Caddy with the Caddyfile of compose.scale.yml; its authority is its own, and lies in `folder`."""
     found = shutil.which("caddy")
     assert found is not None
     env: Mapping[str, str] = {
