@@ -61,6 +61,11 @@ class Runtime:
 
     def __init__(self) -> None:
         self._services: Services | None = None
+        self.draining = False
+
+    def drain(self) -> None:
+        """From now on, say to whoever asks that the process is about to end."""
+        self.draining = True
 
     def start(self, services: Services | None) -> None:
         """Set the services, or take them away at the end."""

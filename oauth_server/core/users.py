@@ -70,7 +70,7 @@ class Users:
         self._hasher = _hasher()
         self._limiter = anyio.CapacityLimiter(_HASHERS)
         self._ceilings: dict[str, frozenset[str]] = {}
-        revoked.on_change(self._ceilings.clear)
+        revoked.on_change(self._forget_ceilings)
 
     async def create_owner(self, settings: Settings) -> str | None:
         """Create the owner where there is no user yet; returns the password when it was generated here."""
@@ -142,12 +142,17 @@ class Users:
 
     async def ceiling(self, user_id: str) -> frozenset[str]:
         """What this person may be granted, the scope hierarchy applied; nothing for an unknown or disabled one."""
-        found = self._ceilings.get(user_id)
+        ceilings = self._ceilings
+        found = ceilings.get(user_id)
         if found is None:
             user = await self.by_id(user_id)
             found = implied(user.scope) if user is not None and not user.disabled else frozenset()
-            self._ceilings[user_id] = found
+            ceilings[user_id] = found
         return found
+
+    def _forget_ceilings(self) -> None:
+        # Another dict: what is being read at this moment may be of before, and must not be kept.
+        self._ceilings = {}
 
     async def _hash(self, password: str) -> str:
         return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._limiter)

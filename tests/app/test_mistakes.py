@@ -94,7 +94,6 @@ TOGETHER = {
     "lost-file": Mistake(
         "MCP_OAUTH_ADMIN_PASSWORD_FILE: the file cannot be read", {"MCP_OAUTH_ADMIN_PASSWORD_FILE": "/lost"}
     ),
-    "workers-port-0": Mistake("--workers: ", {}, ("--workers", "2", "--port", "0")),
     "option-value": Mistake("--port: '70000' is out of range", {}, ("--port", "70000")),
     "no-postgres": Mistake(
         "MCP_OAUTH_DATABASE_URL: the database cannot be reached",
