@@ -13,7 +13,8 @@ from mcp_types import TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from oauth_server.core.access import NOBODY, OPERATOR, SCOPE_KEY, Principal, tool_scope
-from oauth_server.core.errors import InsufficientScopeError
+from oauth_server.core.errors import InsufficientScopeError, RateLimitedError
+from oauth_server.core.policies import TOOL_CALLS
 from oauth_server.core.services import Runtime, Services
 
 OFF = "OAuth is switched off on this server. Set ENABLE_MCP_OAUTH=true in its environment and start it again."
@@ -59,6 +60,12 @@ def admit(runtime: Runtime, tool: str, arguments: Mapping[str, Any]) -> tuple[Se
             principal.require(needed)
     except InsufficientScopeError as error:
         raise refusal(f"{error.description} Sign in again and grant it.") from None
+    policy = TOOL_CALLS.get(tool)
+    if policy is not None and not principal.local:
+        try:
+            services.rate_limits.take(policy, f"{principal.subject} {principal.client_id}")
+        except RateLimitedError as error:
+            raise refusal(error.description) from None
     return services, principal
 
 

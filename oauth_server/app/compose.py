@@ -27,6 +27,7 @@ from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.services import Services
@@ -87,8 +88,9 @@ async def open_services(
         await keys.open()
         tokens = Tokens(deployment, keys.current, revoked, clock)
         clients = Clients(store, clock)
-        client_documents = ClientDocuments(settings, connect, clock)
-        assertions = ClientAssertions(deployment, store, connect, clock)
+        rate_limits = RateLimits(store, clock)
+        client_documents = ClientDocuments(settings, connect, rate_limits, clock)
+        assertions = ClientAssertions(deployment, store, connect, rate_limits, clock)
         users = Users(store, revoked, clock)
         grants = Grants(deployment, store, tokens, revoked, clock)
         form_secret = await store.write(meta.get_or_create, FORM_SECRET, random_token())
@@ -97,17 +99,18 @@ async def open_services(
             store=store,
             clock=clock,
             revoked=revoked,
+            rate_limits=rate_limits,
             tokens=tokens,
             clients=clients,
             client_documents=client_documents,
-            client_authentication=ClientAuthentication(clients, client_documents, assertions),
+            client_authentication=ClientAuthentication(clients, client_documents, assertions, rate_limits),
             users=users,
             logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secret)),
             sessions=Sessions(store, form_secret, clock),
             grants=grants,
             client_credentials=ClientCredentials(deployment, store, tokens, clock),
             introspection=Introspection(deployment, store, tokens, users, grants.permitted, clock),
-            registration=Registration(settings, deployment.issuer, store, clock),
+            registration=Registration(settings, deployment.issuer, store, rate_limits, clock),
             client_configuration=ClientConfiguration(settings, deployment.issuer, store, clients, revoked, clock),
             applications=Applications(store, settings.token_expiry, revoked, clock),
         )
@@ -116,7 +119,7 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        jobs = [revoked.poll(), keys.tend()]
+        jobs = [revoked.poll(), keys.tend(), rate_limits.run()]
         if serves_http and settings.enabled:
             jobs.append(Housekeeping(store, clock).run())
         async with _in_background(jobs):

@@ -12,6 +12,7 @@ import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
+from oauth_server.app.connections import Connection, raise_file_limit
 from oauth_server.core.settings import Settings, SettingsError
 
 DRAIN_SECONDS: Final = 5  # what is being answered at the end may take as long
@@ -43,10 +44,11 @@ def bind(host: str, port: int) -> Socket:
 def uvicorn_config(
     app: ASGIApp | str, settings: Settings, log_level: str | None, extra: dict[str, Any] | None
 ) -> uvicorn.Config:
-    """Uvicorn with uvloop and httptools. No access log: a request's query may hold what must not be logged."""
+    """Uvicorn with uvloop and our connections. No access log: a request's query may hold what must not be logged."""
+    raise_file_limit()
     trusted = list(settings.trusted_proxies)
     values: dict[str, Any] = {
-        "http": "httptools",
+        "http": Connection,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

@@ -16,6 +16,8 @@ from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients, secret_hash
 from oauth_server.core.errors import InvalidClientDocumentError, InvalidClientError, InvalidRequestError
 from oauth_server.core.jwt import JwtError, unverified_subject
+from oauth_server.core.policies import REFUSALS
+from oauth_server.core.rate_limits import RateLimits, caller
 from oauth_server.store.records import Client
 
 Holding = Literal["code", "refresh_token", "token"]
@@ -85,10 +87,13 @@ def _basic(credentials: str) -> tuple[str, str]:
 class ClientAuthentication:
     """Checks that a request comes from the client it names."""
 
-    def __init__(self, clients: Clients, documents: ClientDocuments, assertions: ClientAssertions) -> None:
+    def __init__(
+        self, clients: Clients, documents: ClientDocuments, assertions: ClientAssertions, rate_limits: RateLimits
+    ) -> None:
         self._clients = clients
         self._documents = documents
         self._assertions = assertions
+        self._rate_limits = rate_limits
 
     async def authenticate(
         self, authorization: str | None, form: Mapping[str, str], holding: Holding | None = None
@@ -97,8 +102,24 @@ class ClientAuthentication:
 
         `holding` names the parameter with the code or token that the request is about: a client known by its metadata
         document is taken as it was when that was consented to.
+
+        Refusals are counted by address. Beyond the bound RateLimitedError is raised where nothing is presented but an
+        id; whoever presents credentials is judged by them, so that no neighbour's flood keeps them out.
         """
         shown = presented(authorization, form)
+        if shown.method == "none":
+            self._rate_limits.admit(REFUSALS, caller())
+        try:
+            return await self._authenticated(shown, form, holding)
+        except InvalidClientError:
+            self.refused()
+            raise
+
+    def refused(self) -> None:
+        """Count a refusal by the caller's address: of credentials, or of what a public client presented."""
+        self._rate_limits.count(REFUSALS, caller())
+
+    async def _authenticated(self, shown: Presented, form: Mapping[str, str], holding: Holding | None) -> Client:
         client = await self._clients.find(shown.client_id) if "\x00" not in shown.client_id else None
         if client is not None and client.source == "document":
             self._admit(client)
