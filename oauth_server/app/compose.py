@@ -103,7 +103,7 @@ async def open_services(
             tokens=tokens,
             clients=clients,
             client_documents=client_documents,
-            client_authentication=ClientAuthentication(clients, client_documents, assertions, rate_limits),
+            client_authentication=ClientAuthentication(clients, tokens, client_documents, assertions, rate_limits),
             users=users,
             logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secret)),
             sessions=Sessions(store, form_secret, clock),

@@ -14,10 +14,16 @@ from urllib.parse import unquote_plus
 from oauth_server.core.client_assertions import ASSERTION_TYPE, ClientAssertions
 from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients, secret_hash
-from oauth_server.core.errors import InvalidClientDocumentError, InvalidClientError, InvalidRequestError
+from oauth_server.core.errors import (
+    InvalidClientDocumentError,
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidTokenError,
+)
 from oauth_server.core.jwt import JwtError, unverified_subject
 from oauth_server.core.policies import REFUSALS
 from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.tokens import Tokens
 from oauth_server.store.records import Client
 
 Holding = Literal["code", "refresh_token", "token"]
@@ -88,9 +94,15 @@ class ClientAuthentication:
     """Checks that a request comes from the client it names."""
 
     def __init__(
-        self, clients: Clients, documents: ClientDocuments, assertions: ClientAssertions, rate_limits: RateLimits
+        self,
+        clients: Clients,
+        tokens: Tokens,
+        documents: ClientDocuments,
+        assertions: ClientAssertions,
+        rate_limits: RateLimits,
     ) -> None:
         self._clients = clients
+        self._tokens = tokens
         self._documents = documents
         self._assertions = assertions
         self._rate_limits = rate_limits
@@ -124,7 +136,7 @@ class ClientAuthentication:
         if client is not None and client.source == "document":
             self._admit(client)
             held = form.get(holding) if holding is not None else None
-            client = client if held is None else await self._clients.consented(client, held, code=holding == "code")
+            client = client if held is None else await self._as_consented(client, held, code=holding == "code")
         stored = (client.secret_hash if client else None) or _ABSENT
         # Compared even for an unknown client, so that the answer takes the same time.
         secret = shown.credential if shown.method.startswith("client_secret") else None
@@ -144,6 +156,15 @@ class ClientAuthentication:
         elif client.confidential and not matches:
             raise InvalidClientError(reason="wrong client secret", basic=shown.basic)
         return client
+
+    async def _as_consented(self, client: Client, held: str, *, code: bool) -> Client:
+        if code:
+            return await self._clients.of_code(client, held)
+        try:
+            grant_id = (await self._tokens.verify(held)).grant_id
+        except InvalidTokenError:
+            return await self._clients.of_refresh_token(client, held)
+        return await self._clients.of_grant(client, grant_id)
 
     def _admit(self, client: Client) -> None:
         try:

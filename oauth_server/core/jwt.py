@@ -81,9 +81,12 @@ def generate_pem(alg: str) -> str:
 
 
 def load_key(private_pem: str, alg: str) -> Key:
-    """Parse a private key; its kid is the RFC 7638 thumbprint of the public half."""
-    private = jwk.construct(private_pem, alg)
-    public = private.public_key()
+    """Parse a private key; its kid is the RFC 7638 thumbprint of the public half. Raises JwtError."""
+    try:
+        private = jwk.construct(private_pem, alg)
+        public = private.public_key()
+    except Exception as error:  # noqa: BLE001 - whatever a damaged key makes of the libraries below
+        raise JwtError("key", f"no private key for {alg} ({type(error).__name__})") from None
     raw: dict[str, Any] = public.to_dict()
     members = ("crv", "kty", "x", "y") if alg == "ES256" else ("e", "kty", "n")
     required = {name: v.decode() if isinstance(v := raw[name], bytes) else v for name in members}

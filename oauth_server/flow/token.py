@@ -38,6 +38,8 @@ class Token:
             raise InvalidRequestError("grant_type is missing.")
         if grant_type not in GRANT_TYPES:
             raise UnsupportedGrantTypeError
+        # Asked before anything is used up: what could not be answered may be asked again.
+        self._services.tokens.keys.require_signers()
         authorization, held = authorization_of(request), _HELD.get(grant_type)
         client = await self._services.client_authentication.authenticate(authorization, form.values, held)
         if grant_type not in client.grant_types:

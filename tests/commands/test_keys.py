@@ -109,7 +109,8 @@ async def test_a_rotation_keeps_to_the_encryption_of_the_other_keys(make_server:
     key, other = (b64encode(bytes([n]) * 32).decode() for n in (1, 2))
     unsealed = await shell("keys", "rotate", MCP_OAUTH_KEY_ENCRYPTION_KEY=key)
     assert (unsealed.status, unsealed.out) == (2, "")
-    assert unsealed.err.startswith("MCP_OAUTH_KEY_ENCRYPTION_KEY: is set, and the signing keys in the database are not")
+    problem = "says to store signing keys otherwise than the database has them; accepted: a server that was started"
+    assert unsealed.err.startswith(f"MCP_OAUTH_KEY_ENCRYPTION_KEY: {problem} with it before")
     async with make_server(MCP_OAUTH_KEY_ENCRYPTION_KEY=key):
         for wrong in ("", other):
             refused = await shell("keys", "rotate", MCP_OAUTH_KEY_ENCRYPTION_KEY=wrong)

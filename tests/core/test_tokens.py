@@ -40,7 +40,9 @@ def stored(use: Any, alg: str, at: float = 1.0) -> SigningKey:
 
 
 STORED = [stored("access", "ES256"), stored("id", "RS256")]
-KEYS = Keys([(entry, load_key(entry.private_pem, entry.alg)) for entry in STORED], *STORED)
+KEYS = Keys(
+    [(entry, load_key(entry.private_pem, entry.alg)) for entry in STORED], {entry.use: entry.kid for entry in STORED}
+)
 
 
 async def opened(store: Store, alg: str, clock: ManualClock) -> KeyRing:
