@@ -1,26 +1,22 @@
 """Two replicas on SQLite and on PostgreSQL, started once for each file of tests."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands.conftest import Shell
-from tests.store.conftest import ENGINES, postgres
+from tests.support.databases import ENGINES, SqliteTemplate
 from tests.support.postgres import Postgres
 from tests.support.replicas import Replicas, replicas
 
-__all__ = ["postgres"]
-
 
 @pytest.fixture(scope="module", params=ENGINES)
-def database(request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a database: on SQLite as a first start leaves it, on PostgreSQL without a schema."""
     if request.param == "sqlite":
-        file = tmp_path_factory.mktemp("scale") / "oauth.db"
-        shutil.copy(template, file)
-        yield f"sqlite:///{file}"
+        template: SqliteTemplate = request.getfixturevalue("sqlite_template")
+        yield template.database(tmp_path_factory.mktemp("scale"))
         return
     server: Postgres = request.getfixturevalue("postgres")
     with server.database() as url:
