@@ -15,9 +15,12 @@ import pytest
 from tests.conftest import MakeServer
 from tests.support.authorize import ALICE_PASSWORD, add_user, browser_of, shown
 from tests.support.browser import form_of
+from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import rows
 from tests.support.server import OWNER, PASSWORD, Running
+
+pytestmark = both_engines
 
 pytestmark = pytest.mark.requirement("attack-26")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
+import pytest
 from sqlalchemy import NullPool, create_engine, inspect, text
 
 from oauth_server.app.compose import open_services
@@ -19,6 +20,8 @@ ENGINES = ("sqlite", "postgresql")
 OWNER = "admin"
 PASSWORD = "correct horse battery staple"
 FIRST_START = {"MCP_OAUTH_ADMIN_USERNAME": OWNER, "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD}
+both_engines = pytest.mark.parametrize("server_engine", ENGINES, indirect=True, scope="module")
+"""As `pytestmark` of a file: its servers run on SQLite, then on PostgreSQL."""
 KEPT = 12  # databases that nobody is connected to, for servers that start again
 
 
