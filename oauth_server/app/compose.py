@@ -118,7 +118,7 @@ async def open_services(
             password = await users.create_owner(settings)
         jobs = [revoked.poll(), keys.tend()]
         if serves_http and settings.enabled:
-            jobs.append(Housekeeping(store, clock).run())
+            jobs.append(Housekeeping(store, clock, audit_days=settings.audit_retention_days).run())
         async with _in_background(jobs):
             yield Opened(services, password)
     finally:

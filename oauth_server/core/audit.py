@@ -7,6 +7,8 @@ from oauth_server.store.records import AuditEvent
 
 # Set by the HTTP face for each request; "local" on stdio and the command line.
 caller_address: ContextVar[str] = ContextVar("caller_address", default="local")
+# Set by the HTTP face for each request; empty on stdio and the command line.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def event(
@@ -27,4 +29,5 @@ def event(
         address=caller_address.get(),
         detail=detail[:500],
         at=at,
+        request_id=request_id.get(),
     )

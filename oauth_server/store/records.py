@@ -305,3 +305,4 @@ class AuditEvent:
     address: str = ""
     detail: str = ""
     at: float = 0.0
+    request_id: str = ""
