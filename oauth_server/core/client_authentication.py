@@ -16,6 +16,7 @@ from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients, secret_hash
 from oauth_server.core.errors import InvalidClientDocumentError, InvalidClientError, InvalidRequestError
 from oauth_server.core.jwt import JwtError, unverified_subject
+from oauth_server.core.refusals import Refusals
 from oauth_server.store.records import Client
 
 Holding = Literal["code", "refresh_token", "token"]
@@ -85,10 +86,13 @@ def _basic(credentials: str) -> tuple[str, str]:
 class ClientAuthentication:
     """Checks that a request comes from the client it names."""
 
-    def __init__(self, clients: Clients, documents: ClientDocuments, assertions: ClientAssertions) -> None:
+    def __init__(
+        self, clients: Clients, documents: ClientDocuments, assertions: ClientAssertions, refusals: Refusals
+    ) -> None:
         self._clients = clients
         self._documents = documents
         self._assertions = assertions
+        self._refusals = refusals
 
     async def authenticate(
         self, authorization: str | None, form: Mapping[str, str], holding: Holding | None = None
@@ -98,7 +102,18 @@ class ClientAuthentication:
         `holding` names the parameter with the code or token that the request is about: a client known by its metadata
         document is taken as it was when that was consented to.
         """
-        shown = presented(authorization, form)
+        try:
+            shown = presented(authorization, form)
+        except InvalidClientError as error:
+            await self._refusals.record("client.authentication", detail=error.reason)
+            raise
+        try:
+            return await self._judge(shown, form, holding)
+        except InvalidClientError as error:
+            await self._refusals.record("client.authentication", client_id=shown.client_id, detail=error.reason)
+            raise
+
+    async def _judge(self, shown: Presented, form: Mapping[str, str], holding: Holding | None) -> Client:
         client = await self._clients.find(shown.client_id) if "\x00" not in shown.client_id else None
         if client is not None and client.source == "document":
             self._admit(client)

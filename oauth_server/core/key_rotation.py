@@ -40,13 +40,29 @@ class KeyRotation:
         for key in await self._store.read(verbs.listed):
             if self.sealing.on and not is_sealed(key):
                 sealed = self.sealing.seal(key.kid, key.private_pem)
-                await self._store.write(verbs.replace_private, key.kid, key.private_pem, sealed)
+                happened = event(self._clock(), "key.encrypted", "success", detail=key.kid)
+                await self._store.write(
+                    audit.recorded,
+                    lambda done, told=happened: told if done else None,
+                    verbs.replace_private,
+                    key.kid,
+                    key.private_pem,
+                    sealed,
+                )
 
     async def add_if_none(self, use: KeyUse) -> None:
         """Make the first key of a use; processes that start together agree on one."""
         fresh = await self._generate(use, wait=0)
         now = self._clock()
-        await self._store.write(verbs.add_if_none, fresh, now, now + ACCESS_TOKEN_MAX)
+        happened = event(now, "key.created", "success", detail=f"{fresh.kid} for {use} tokens")
+        await self._store.write(
+            audit.recorded,
+            lambda stored: happened if stored else None,
+            verbs.add_if_none,
+            fresh,
+            now,
+            now + ACCESS_TOKEN_MAX,
+        )
 
     async def rotate(self, use: KeyUse, *, at_once: bool = False) -> tuple[SigningKey, bool]:
         """Let a new key succeed the one that signs, after it was published long enough or at once.

@@ -25,6 +25,7 @@ from oauth_server.core.errors import (
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
 from oauth_server.core.jwt import JwtError, unverified_statement
 from oauth_server.core.limits import source_of
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
@@ -47,8 +48,9 @@ BOUNDS: Final = Bounds(
 class Registration:
     """Registers clients as the settings allow."""
 
-    def __init__(self, settings: Settings, issuer: str | None, store: Store, clock: Clock) -> None:
+    def __init__(self, settings: Settings, issuer: str | None, store: Store, refusals: Refusals, clock: Clock) -> None:
         self._settings = settings
+        self._refusals = refusals
         self._issuer = issuer
         self._store = store
         self._clock = clock
@@ -69,6 +71,15 @@ class Registration:
         InvalidRedirectUriError, InvalidClientMetadataError, a software statement's error or TooManyRegistrationsError;
         nothing is stored then.
         """
+        try:
+            return await self._register(metadata, initial_token, by_administrator=by_administrator)
+        except (RegistrationTokenError, TooManyRegistrationsError) as error:
+            await self._refusals.record("client.registered", detail=error.reason)
+            raise
+
+    async def _register(
+        self, metadata: Mapping[str, Any], initial_token: str | None, *, by_administrator: bool
+    ) -> dict[str, Any]:
         if initial_token is not None:
             # Before the metadata is looked at, which is nobody's business who may not register.
             await self._initial.check(initial_token)
