@@ -6,12 +6,13 @@ than one interval away: nobody is locked out for good. What is counted is counte
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
-from oauth_server.core.audit import caller_address, event
+from oauth_server.core.audit import EventName, caller_address, event
 from oauth_server.core.clock import Clock
 from oauth_server.core.errors import TooManyAttemptsError
 from oauth_server.core.policies import Policy
@@ -26,6 +27,11 @@ _OWN: Final = (10, 60.0)  # attempts, seconds until one more
 _ADDRESS: Final = (50, 10.0)
 _IPV6_SITE: Final = 64  # bits: whoever has one address of such a network usually has them all
 Kind = Literal["account", "browser", "session"]
+Failed = Literal["login", "password.confirmed"]
+_LIMITED: Final[Mapping[Failed, EventName]] = {
+    "login": "login.limited",
+    "password.confirmed": "password.confirmed.limited",
+}
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,11 @@ class Limits:
             )
         return Attempt(buckets, outcome)
 
-    async def failed(self, attempt: Attempt, name: str, actor: str) -> None:
+    async def failed(self, attempt: Attempt, name: Failed, actor: str) -> None:
         """Record the event `name` as a failure, and once for each time that a bucket gets full that it did."""
         now = self._clock()
         limited = (
-            event(now, f"{name}.limited", "failure", actor=actor, detail=f"by {b.kind}: {b.size} failed attempts")
+            event(now, _LIMITED[name], "failure", actor=actor, detail=f"by {b.kind}: {b.size} failed attempts")
             for b in attempt.filled
         )
         await self._store.write(audit.append, event(now, name, "failure", actor=actor), *limited)

@@ -27,6 +27,7 @@ from oauth_server.core.jwt import JwtError, unverified_statement
 from oauth_server.core.limits import bucket_key
 from oauth_server.core.policies import Policy
 from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
@@ -54,9 +55,16 @@ class Registration:
     """Registers clients as the settings allow."""
 
     def __init__(
-        self, settings: Settings, issuer: str | None, store: Store, rate_limits: RateLimits, clock: Clock
+        self,
+        settings: Settings,
+        issuer: str | None,
+        store: Store,
+        rate_limits: RateLimits,
+        refusals: Refusals,
+        clock: Clock,
     ) -> None:
         self._settings = settings
+        self._refusals = refusals
         self._issuer = issuer
         self._store = store
         self._rate_limits = rate_limits
@@ -79,6 +87,15 @@ class Registration:
         InvalidRedirectUriError, InvalidClientMetadataError, a software statement's error or TooManyRegistrationsError;
         nothing is stored then.
         """
+        try:
+            return await self._register(metadata, initial_token, by_administrator=by_administrator)
+        except (RegistrationTokenError, TooManyRegistrationsError) as error:
+            await self._refusals.record("client.registered", detail=error.reason)
+            raise
+
+    async def _register(
+        self, metadata: Mapping[str, Any], initial_token: str | None, *, by_administrator: bool
+    ) -> dict[str, Any]:
         if initial_token is not None:
             # Before the metadata is looked at, which is nobody's business who may not register.
             await self._initial.check(initial_token)

@@ -87,7 +87,16 @@ class Users:
             display_name=settings.admin_username,
             must_change_password=given is None,
         )
-        created = await self._store.write(users.add_owner_if_nobody, owner)
+        happened = event(
+            owner.created_at,
+            "user.added",
+            "success",
+            actor=owner.username,
+            detail=f"the owner: {' '.join(owner.scope)}",
+        )
+        created = await self._store.write(
+            audit.recorded, lambda created: happened if created else None, users.add_owner_if_nobody, owner
+        )
         return password if created and given is None else None
 
     async def verified(self, name: str, password: str) -> User | None:

@@ -48,6 +48,7 @@ VALUES = {
     "MCP_OAUTH_DATABASE_URL": "mysql://me:hunter2@host/db",
     "MCP_OAUTH_SIGNING_ALG": "HS256",
     "MCP_OAUTH_KEY_ROTATION_DAYS": "quarterly",
+    "MCP_OAUTH_AUDIT_RETENTION_DAYS": "a year",
     "MCP_OAUTH_KEY_ENCRYPTION_KEY": "aHVudGVyMg==",
     "MCP_OAUTH_CIMD": "everyone",
     "MCP_OAUTH_CIMD_HOSTS": "https://a.example",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, update
 from oauth_server.core.client_configuration import ClientConfiguration
 from oauth_server.core.clients import Clients
 from oauth_server.core.errors import RegistrationTokenError
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.settings import load
 from oauth_server.store.records import Bounds, Client, InitialAccessToken, Issue, Refusal, TooMany
@@ -319,6 +320,8 @@ async def test_a_client_id_that_no_engine_could_hold_is_a_wrong_token(store: Sto
         return NOW
 
     known = Clients(store, clock)
-    rules = ClientConfiguration(load({}), "https://a.example", store, known, RevocationFilter(store, clock), clock)
+    rules = ClientConfiguration(
+        load({}), "https://a.example", store, known, RevocationFilter(store, clock), Refusals(store, clock), clock
+    )
     with pytest.raises(RegistrationTokenError):
         await rules.authenticate("a\x00b", "token")
