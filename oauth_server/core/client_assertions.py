@@ -13,16 +13,8 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import TOKEN_PATH
 from oauth_server.core.fetched import Connect, Fetched, FetchError
-from oauth_server.core.jwt import (
-    CLOCK_SKEW,
-    AssertionKey,
-    JwtError,
-    assertion_keys,
-    assertion_kid,
-    check_times,
-    encodable,
-    verify_assertion,
-)
+from oauth_server.core.jwt import AssertionKey, assertion_keys, verify_assertion
+from oauth_server.core.jwt_parts import CLOCK_SKEW, JwtError, assertion_kid, check_times, encodable
 from oauth_server.core.rate_limits import RateLimits
 from oauth_server.outbound import Limits
 from oauth_server.store.records import Client

@@ -20,7 +20,7 @@ from oauth_server.core.errors import (
     InvalidRequestError,
     InvalidTokenError,
 )
-from oauth_server.core.jwt import JwtError, unverified_subject
+from oauth_server.core.jwt_parts import JwtError, unverified_subject
 from oauth_server.core.policies import REFUSALS
 from oauth_server.core.rate_limits import RateLimits, caller
 from oauth_server.core.refusals import Refusals

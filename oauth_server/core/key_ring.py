@@ -8,7 +8,8 @@ from typing import Final
 import anyio
 
 from oauth_server.core.clock import Clock
-from oauth_server.core.jwt import JwtError, Key, load_key
+from oauth_server.core.jwt import Key, load_key
+from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.keys import VERIFIES_AFTER, Keys, alive, in_force, signer
 from oauth_server.core.settings import ENV_NAMES, Settings, SettingsError

@@ -23,7 +23,7 @@ from oauth_server.core.errors import (
     UnapprovedSoftwareStatementError,
 )
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
-from oauth_server.core.jwt import JwtError, unverified_statement
+from oauth_server.core.jwt_parts import JwtError, unverified_statement
 from oauth_server.core.limits import bucket_key
 from oauth_server.core.policies import Policy
 from oauth_server.core.rate_limits import RateLimits, caller

@@ -10,7 +10,7 @@ from typing import Final
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_token
-from oauth_server.core.jwt import CLOCK_SKEW
+from oauth_server.core.jwt_parts import CLOCK_SKEW
 from oauth_server.store.records import Session, User
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, users

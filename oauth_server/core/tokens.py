@@ -12,15 +12,8 @@ from typing import Any
 from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.errors import InvalidTokenError
-from oauth_server.core.jwt import (
-    ACCESS_TOKEN_TYPES,
-    ID_TOKEN_TYPES,
-    JwtError,
-    check_times,
-    left_half_hash,
-    sign,
-    verify,
-)
+from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, sign, verify
+from oauth_server.core.jwt_parts import JwtError, check_times, left_half_hash
 from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import Entry, RevocationFilter
 

@@ -69,7 +69,7 @@ async def test_a_successor_that_cannot_be_read_ends_nothing_for_a_day_and_signin
     for _ in range(3):
         await ring.do_what_is_due()
         await ring.reload()
-    now = ring.current()
+        now = ring.current()
     assert [key.kid for key in now.all] == [first.sign_id.kid] == [now.sign_id.kid]
     assert now.access == {}
     for ask in (lambda: now.sign_access, now.require_signers):
@@ -86,9 +86,9 @@ async def test_a_process_without_a_key_of_its_own_to_add_announces_nothing(store
     for kid in await stored(store):
         await store.write(damage, kid, "damaged")
     other = ring_with(store, clock)
-    await other.reload()
     epoch = await store.read(revocations.current_epoch)
     for _ in range(3):
+        await other.reload()
         clock.advance(1)
         await other.do_what_is_due()
     assert await store.read(revocations.current_epoch) == epoch
