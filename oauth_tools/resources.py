@@ -158,5 +158,5 @@ def _register_administration(mcp: FastMCP, runtime: Runtime) -> None:
         """The newest security events: logins, consents, tokens, revocations, registrations."""
         services, _ = admit_reader(runtime, "oauth://audit")
         rows = await services.store.read(audit.newest, NEWEST)
-        names = ("at", "event", "outcome", "actor", "client_id", "address", "detail")
+        names = ("at", "event", "outcome", "actor", "client_id", "address", "detail", "request_id")
         return pretty({"events": [{name: getattr(row, name) for name in names} for row in rows]})

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from oauth_server.commands.errors import MistakeError
+from oauth_server.commands.errors import NOT_DONE, MistakeError
 from oauth_server.commands.local import GetLocal
+from oauth_server.commands.moving import DATABASE, moved
 from oauth_server.commands.options import Json, Limit
-from oauth_server.commands.output import json_line, moment, remark, table
+from oauth_server.commands.output import count, json_line, moment, remark, say, table
 from oauth_server.commands.values import given
 from oauth_server.commands.values import since as since_when
+
+if TYPE_CHECKING:
+    from oauth_server.store.chain import Checked
 
 _EXAMPLES = """\
 Examples:
   server.py audit --since 1h
   server.py audit --user alice --event login
-  server.py audit --since 7d --limit 10000 --json | jq -r .event | sort | uniq -c"""
+  server.py audit --since 7d --limit 10000 --json | jq -r .event | sort | uniq -c
+  server.py audit verify"""
+_VERIFY = """\
+Examples:
+  server.py audit verify
+  server.py audit verify --contains 1204:xo8WbDkQyX0Yp7l3m1nq2v5t8r4e6w9zAbCdEfGhIjK
+  MCP_OAUTH_DATABASE_URL=sqlite:////backups/oauth.db server.py audit verify"""
 
 
 def audit(local: GetLocal) -> App:
@@ -59,4 +69,53 @@ def audit(local: GetLocal) -> App:
         else:
             remark(f"No such events in {admin.location}.")
 
+    app.command(_verify)
     return app
+
+
+def _verify(
+    *,
+    contains: Annotated[str | None, Parameter(name="--contains", help="A mark that was noted earlier.")] = None,
+    json: Json = False,
+) -> int:
+    """Read the whole log and tell whether anything in it was changed, added or taken away.
+
+    Every event carries a hash over itself and the event before it. The mark
+    that is printed stands for the whole log as it is: note it where nobody can
+    change it. With --contains a mark, the log must still have all it had then,
+    so that one that was written anew as a whole is found out as well. Exit
+    status 1 when the log is not what was written. Nothing is changed.
+    """
+    from oauth_server.core.settings import load  # noqa: PLC0415
+    from oauth_server.store import chain, moving  # noqa: PLC0415
+
+    try:
+        noted = None if contains is None else chain.Mark.parse(contains)
+    except chain.MarkError as error:
+        raise MistakeError(f"--contains: {contains!a} is no mark; accepted: {error}.") from None
+    with moved(DATABASE):
+        found = moving.check_log(load().database_url, noted)
+    if json:
+        told = asdict(found) | {"mark": None if found.broken else str(found.mark)}
+        json_line(told | {"intact": found.broken is None})
+    elif found.broken is not None:
+        say(f"The log was changed: {found.broken}. Up to there it is right: {_extent(found)}.")
+    else:
+        say(f"Nothing was changed, added or taken away: {_extent(found)}.")
+        say(f"Mark: {found.mark}")
+        if noted is not None:
+            say(_CONTAINS[found.contains])
+    return 0 if found.broken is None and found.contains in (None, True) else NOT_DONE
+
+
+_CONTAINS = {
+    True: "All that it had when the other mark was noted is still in it.",
+    False: "What it had when the other mark was noted is not in it: the log was written anew.",
+    None: "The other mark is older than the oldest event that is kept, and says nothing any more.",
+}
+
+
+def _extent(found: Checked) -> str:
+    if found.oldest is None or found.newest is None:
+        return "no events"
+    return f"{count(found.events, 'event')} from {moment(found.oldest)} to {moment(found.newest)}"

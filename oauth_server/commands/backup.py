@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from oauth_server.commands.errors import CommandError
 from oauth_server.commands.local import GetLocal
-from oauth_server.commands.moving import DATABASE, moved, show_rows
+from oauth_server.commands.moving import DATABASE, moved, show_rows, warn_of_a_changed_log
 from oauth_server.commands.output import count, moment, remark, say
 from oauth_server.core.settings_rules import masked_url
 
@@ -49,6 +49,7 @@ def backup(_local: GetLocal) -> App:
             rows = backups.backup(url, file, force=force)
         total = show_rows(rows)
         say(f"Wrote and verified {total} of {masked_url(url)} to {file}.")
+        warn_of_a_changed_log(f"sqlite:///{file}", str(file))
 
     return app
 
@@ -98,6 +99,7 @@ def restore(_local: GetLocal) -> App:
         say(f"Restored and compared {total} of {file}{newest}, in {masked_url(url)}.")
         ended = f"{count(restored.ended.sessions, 'browser session')} and {count(restored.ended.grants, 'grant')}"
         say(f"Ended {ended}, with all tokens.")
+        warn_of_a_changed_log(url, masked_url(url))
         remark("Users, passwords, ceilings and clients are those of the backup: repeat what was changed since.")
 
     return app

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from oauth_server.commands.errors import NOT_DONE, CommandError
 from oauth_server.commands.local import GetLocal
-from oauth_server.commands.output import count, say, table
+from oauth_server.commands.output import count, remark, say, table
 from oauth_server.core.settings_rules import SettingsError, masked_url
 from oauth_server.store.errors import NotMovedError, StoreError
 
@@ -44,6 +44,15 @@ def show_rows(rows: Mapping[str, int]) -> str:
     """Print how many rows each table has; how many they are in all."""
     table(("TABLE", "ROWS"), ((name, str(number)) for name, number in sorted(rows.items())))
     return count(sum(rows.values()), "row")
+
+
+def warn_of_a_changed_log(url: str, shown: str) -> None:
+    """Say so where an audit log that was copied does not verify: the data can be moved, and the break stays in it."""
+    from oauth_server.store import moving  # noqa: PLC0415
+
+    broken = moving.broken_log(url)
+    if broken is not None:
+        remark(f"Warning: the audit log in {shown} was changed before it was copied: {broken}.")
 
 
 def migrate(_local: GetLocal) -> App:
@@ -110,5 +119,6 @@ def copy(_local: GetLocal) -> App:
             rows = moving.copy(source, target, shown[0], time.time)
         total = show_rows(rows)
         say(f"Copied and compared {total} from {shown[0]} to {shown[1]}.")
+        warn_of_a_changed_log(target, shown[1])
 
     return app

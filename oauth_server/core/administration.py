@@ -9,6 +9,8 @@ from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.limits import own
+from oauth_server.core.rate_limits import RateLimits
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
 from oauth_server.core.scopes import ADMIN, READ, WRITE, closed
@@ -42,7 +44,9 @@ class Administration:
         self.location = store.location
         self.users = Users(store, RevocationFilter(store, clock), clock)
         self.clients = Clients(store, clock)
-        self.registration = Registration(settings, issuer, store, clock)
+        self.registration = Registration(
+            settings, issuer, store, RateLimits(store, clock), Refusals(store, clock), clock
+        )
         self.initial_access_tokens = InitialAccessTokens(store, clock)
         self.keys = KeyRotation(store, settings, clock)
         self._store = store
@@ -164,7 +168,7 @@ class Administration:
         if wanted.username is not None:
             name = normalise_username(wanted.username)
             user = await self.users.by_username(name)
-            # A failed login records the name as it was typed; an event about a token, the `sub` in it.
+            # Earlier releases recorded the name of a failed login in quotes, and of a token the `sub` in it.
             actors = (name, ascii(name), *((user.user_id,) if user is not None else ()))
         return await self._store.read(audit.search, wanted.since, wanted.event, wanted.client_id, actors, wanted.limit)
 

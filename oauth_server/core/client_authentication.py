@@ -21,6 +21,9 @@ from oauth_server.core.errors import (
     InvalidTokenError,
 )
 from oauth_server.core.jwt_parts import JwtError, unverified_subject
+from oauth_server.core.policies import REFUSALS
+from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.tokens import Tokens
 from oauth_server.store.records import Client
 
@@ -92,12 +95,20 @@ class ClientAuthentication:
     """Checks that a request comes from the client it names."""
 
     def __init__(
-        self, clients: Clients, tokens: Tokens, documents: ClientDocuments, assertions: ClientAssertions
+        self,
+        clients: Clients,
+        tokens: Tokens,
+        documents: ClientDocuments,
+        assertions: ClientAssertions,
+        rate_limits: RateLimits,
+        refusals: Refusals,
     ) -> None:
         self._clients = clients
         self._tokens = tokens
         self._documents = documents
         self._assertions = assertions
+        self._rate_limits = rate_limits
+        self._refusals = refusals
 
     async def authenticate(
         self, authorization: str | None, form: Mapping[str, str], holding: Holding | None = None
@@ -106,8 +117,32 @@ class ClientAuthentication:
 
         `holding` names the parameter with the code or token that the request is about: a client known by its metadata
         document is taken as it was when that was consented to.
+
+        Refusals are counted by address. Beyond the bound RateLimitedError is raised where nothing is presented but an
+        id; whoever presents credentials is judged by them, so that no neighbour's flood keeps them out.
         """
-        shown = presented(authorization, form)
+        try:
+            shown = presented(authorization, form)
+        except InvalidClientError as error:
+            await self._refuse("", error)
+            raise
+        if shown.method == "none":
+            self._rate_limits.admit(REFUSALS, caller())
+        try:
+            return await self._judge(shown, form, holding)
+        except InvalidClientError as error:
+            await self._refuse(shown.client_id, error)
+            raise
+
+    async def _refuse(self, client_id: str, error: InvalidClientError) -> None:
+        self.refused()
+        await self._refusals.record("client.authentication", client_id=client_id, detail=error.reason)
+
+    def refused(self) -> None:
+        """Count a refusal by the caller's address: of credentials, or of what a public client presented."""
+        self._rate_limits.count(REFUSALS, caller())
+
+    async def _judge(self, shown: Presented, form: Mapping[str, str], holding: Holding | None) -> Client:
         client = await self._clients.find(shown.client_id) if "\x00" not in shown.client_id else None
         if client is not None and client.source == "document":
             self._admit(client)

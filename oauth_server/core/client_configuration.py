@@ -11,6 +11,7 @@ from oauth_server.core.clients import Clients, secret_hash
 from oauth_server.core.clock import Clock, random_token, token_hash
 from oauth_server.core.errors import InvalidRequestError, RegistrationTokenError
 from oauth_server.core.redirect_uris import same_but_port
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.registration import client_information, needs_secret, parse_registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
 from oauth_server.core.settings import Settings
@@ -45,6 +46,7 @@ class ClientConfiguration:
         store: Store,
         registered: Clients,
         revoked: RevocationFilter,
+        refusals: Refusals,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -52,6 +54,7 @@ class ClientConfiguration:
         self._store = store
         self._clients = registered
         self._revoked = revoked
+        self._refusals = refusals
         self._clock = clock
 
     async def authenticate(self, client_id: str, token: str) -> Client:
@@ -60,7 +63,9 @@ class ClientConfiguration:
         stored = (client.registration_token_hash if client else None) or _ABSENT
         # Compared even for an unknown client, so that the answer takes the same time.
         if not hmac.compare_digest(token_hash(token), stored) or client is None:
-            raise _refused("unknown client" if client is None else "wrong registration access token")
+            reason = "unknown client" if client is None else "wrong registration access token"
+            await self._refusals.record("client.authentication", client_id=client_id, detail=reason)
+            raise _refused(reason)
         return client
 
     def read(self, client: Client, token: str) -> dict[str, Any]:

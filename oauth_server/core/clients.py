@@ -2,12 +2,13 @@
 
 import hashlib
 
+from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, token_hash
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import Client
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import clients, documents
+from oauth_server.store.verbs import audit, clients, documents
 
 
 def secret_hash(secret: str) -> bytes:
@@ -54,7 +55,15 @@ class Clients:
             created_at=self._clock(),
         )
         now = self._clock()
-        await self._store.write(clients.configure, client, now, now + ACCESS_TOKEN_MAX)
+        happened = event(now, "client.configured", "success", client_id=client.client_id, detail=client.name)
+        await self._store.write(
+            audit.recorded,
+            lambda changed: happened if changed else None,
+            clients.configure,
+            client,
+            now,
+            now + ACCESS_TOKEN_MAX,
+        )
 
     async def newest(self, limit: int = 200) -> list[Client]:
         """The clients registered last."""

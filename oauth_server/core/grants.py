@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from oauth_server.core import pkce, scopes
-from oauth_server.core.audit import event
+from oauth_server.core.audit import EventName, event
 from oauth_server.core.client_documents import document_digest
 from oauth_server.core.clock import Clock, random_id, random_token, token_hash
 from oauth_server.core.deployment import Deployment
@@ -23,6 +23,7 @@ from oauth_server.core.errors import (
     InvalidTokenError,
     OAuthError,
 )
+from oauth_server.core.refusals import Refusals
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
 from oauth_server.core.scopes import IDENTITY
 from oauth_server.core.tokens import Tokens
@@ -74,13 +75,20 @@ class Grants:
     """The token endpoint's rules."""
 
     def __init__(
-        self, deployment: Deployment, store: Store, tokens: Tokens, revoked: RevocationFilter, clock: Clock
+        self,
+        deployment: Deployment,
+        store: Store,
+        tokens: Tokens,
+        revoked: RevocationFilter,
+        refusals: Refusals,
+        clock: Clock,
     ) -> None:
         self._settings = deployment.settings
         self._resources = deployment.resources
         self._store = store
         self._tokens = tokens
         self._revoked = revoked
+        self._refusals = refusals
         self._clock = clock
         self.permitted = Permitted(
             configured=frozenset(self._settings.scope),
@@ -171,7 +179,7 @@ class Grants:
             family_until=now + self._settings.refresh_token_max_age,
             tokens_until=now + ACCESS_TOKEN_MAX,
         )
-        issue = await self._judge(outcome)
+        issue = await self._judge("code.redeemed", client, outcome)
         return self._reply(client, issue, fresh)
 
     async def refresh(self, client: Client, form: Mapping[str, str], resources: list[str]) -> dict[str, Any]:
@@ -194,7 +202,7 @@ class Grants:
             sealed=sealed,
             tokens_until=now + ACCESS_TOKEN_MAX,
         )
-        issue = await self._judge(outcome)
+        issue = await self._judge("token.refreshed", client, outcome)
         if issue.sealed_successor is not None:
             try:
                 fresh = _seal(presented).decrypt(_NONCE, issue.sealed_successor, None).decode()
@@ -215,15 +223,15 @@ class Grants:
                 return
             if found.client_id != client.client_id:
                 return
-            actor = "" if found.of_client else found.subject
+            user = None if found.of_client else await self._store.read(users.by_id, found.subject)
+            actor = user.username if user is not None else ""
             happened = event(now, "token.revoked", "success", actor=actor, client_id=client.client_id)
             entry = Revocation("token", found.jti, now, float(found.expires_at))
             await self._store.write(audit.recorded, lambda _: happened, revocations.revoke, [entry])
         else:
-            happened = event(now, "grant.revoked", "success", client_id=client.client_id)
             await self._store.write(
                 audit.recorded,
-                lambda grant_id: happened if grant_id else None,
+                lambda grant: _revoked(grant, client, now),
                 grants.revoke_by_refresh,
                 token_hash(token),
                 client.client_id,
@@ -239,22 +247,26 @@ class Grants:
     def _refresh(self, token: str | None, now: float) -> NewRefresh | None:
         return None if token is None else NewRefresh(token_hash(token), now + self._settings.refresh_token_expiry)
 
-    async def _judge(self, outcome: Issue | Refusal) -> Issue:
+    async def _judge(self, name: EventName, client: Client, outcome: Issue | Refusal) -> Issue:
         if isinstance(outcome, Issue):
             return outcome
         if outcome.grant_revoked:
             await self._revoked.refresh()
+        elif not outcome.code_ended:
+            detail = f"{outcome.reason}; grant {outcome.grant_id or 'unknown'}"
+            await self._refusals.record(name, actor=outcome.username, client_id=client.client_id, detail=detail)
         raise _error(outcome)
 
-    def _event(self, name: str, client: Client, outcome: Issue | Refusal, now: float) -> AuditEvent | None:
+    def _event(self, name: EventName, client: Client, outcome: Issue | Refusal, now: float) -> AuditEvent | None:
         result: Literal["success", "failure"] = "success"
         actor, detail = "", ""
         if isinstance(outcome, Issue):
             actor, detail = outcome.user.username, f"grant {outcome.grant_id}"
-        elif outcome.grant_revoked:
-            result, detail = "failure", f"{outcome.reason}; grant {outcome.grant_id} revoked"
+        elif outcome.grant_revoked or outcome.code_ended:
+            ended = f"grant {outcome.grant_id} revoked" if outcome.grant_revoked else "the code has ended"
+            result, actor, detail = "failure", outcome.username, f"{outcome.reason}; {ended}"
         else:
-            return None  # a refusal that changes nothing is the debug log's business
+            return None  # a refusal that changed nothing is recorded within bounds, see `_judge`
         return event(now, name, result, actor=actor, client_id=client.client_id, detail=detail)
 
     def _reply(self, client: Client, issue: Issue, refresh_token: str | None) -> dict[str, Any]:
@@ -276,6 +288,13 @@ class Grants:
                 access_token=reply["access_token"],
             )
         return reply
+
+
+def _revoked(grant: Grant | None, client: Client, now: float) -> AuditEvent | None:
+    if grant is None:
+        return None
+    detail = f"grant {grant.grant_id}"
+    return event(now, "grant.revoked", "success", actor=grant.username, client_id=client.client_id, detail=detail)
 
 
 def _document(client: Client) -> bytes | None:

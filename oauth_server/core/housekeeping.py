@@ -1,7 +1,4 @@
-"""Housekeeping: rows that nobody can use any more leave the store, in small batches beside the traffic.
-
-The audit log stays: it is only ever appended to.
-"""
+"""Housekeeping: rows that nobody can use any more leave the store, in small batches beside the traffic."""
 
 import logging
 import random
@@ -15,7 +12,7 @@ from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import housekeeping, limits, registrations
+from oauth_server.store.verbs import audit, housekeeping, limits, registrations
 from oauth_server.store.verbs.housekeeping import Batch
 
 A = TypeVar("A")
@@ -40,6 +37,7 @@ STEPS: Final[tuple[tuple[Batch[float, int], float], ...]] = (
     (registrations.forget, registrations.FORGOTTEN_AFTER),
     (limits.forget, 0),
 )
+_DAY: Final = 86_400
 logger = logging.getLogger(__name__)
 
 
@@ -48,13 +46,17 @@ class _NotOurTurnError(Exception):
 
 
 class Housekeeping:
-    """Keeps house for all processes on one store, one of them at a time."""
+    """Keeps house for all processes on one store, one of them at a time.
+
+    `audit_days` is how long security events are kept, 0 for ever.
+    """
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
         *,
+        audit_days: int = 0,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -63,6 +65,7 @@ class Housekeeping:
         self._sleep = sleep
         self._jitter = jitter
         self._owner = random_id()
+        self._audit_days = audit_days
         self._after = b""  # the last document that was looked at
 
     async def run(self) -> None:
@@ -87,7 +90,9 @@ class Housekeeping:
         Raises StoreUnavailableError; what left before stays away.
         """
         total = 0
-        waiting = list(STEPS)
+        waiting = [*STEPS]
+        if self._audit_days:
+            waiting.append((audit.past_events, self._audit_days * _DAY))
         try:
             while waiting:
                 for step in tuple(waiting):  # in turn, so that much of one kind keeps no other kind waiting

@@ -46,16 +46,31 @@ class KeyRotation:
         """
         for key in await self._store.read(verbs.listed):
             if not self.sealing.is_settled(key):
-                pem = self.sealing.open(key)
-                anew = self.sealing.seal(key.kid, pem)
-                if await self._store.write(verbs.replace_private, key.kid, key.private_pem, anew):
+                sealed = self.sealing.seal(key.kid, self.sealing.open(key))
+                happened = event(self._clock(), "key.encrypted", "success", detail=key.kid)
+                if await self._store.write(
+                    audit.recorded,
+                    lambda done, told=happened: told if done else None,
+                    verbs.replace_private,
+                    key.kid,
+                    key.private_pem,
+                    sealed,
+                ):
                     logger.info("the signing key %s is stored as %s says", key.kid, ENV_NAMES["key_encryption_key"])
 
     async def add_if_none(self, use: KeyUse) -> None:
         """Make the first key of a use; processes that start together agree on one."""
         fresh = self._new(use, await self._generate(use), wait=0)
         now = self._clock()
-        await self._store.write(verbs.add_if_none, fresh, now, now + ACCESS_TOKEN_MAX)
+        happened = event(now, "key.created", "success", detail=f"{fresh.kid} for {use} tokens")
+        await self._store.write(
+            audit.recorded,
+            lambda stored: happened if stored else None,
+            verbs.add_if_none,
+            fresh,
+            now,
+            now + ACCESS_TOKEN_MAX,
+        )
 
     def algorithm(self, use: KeyUse) -> str:
         """The algorithm that keys of this use sign with."""

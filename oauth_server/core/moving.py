@@ -10,6 +10,7 @@ from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.store import backups, moving
+from oauth_server.store.migrate import HEAD, bring_to
 from oauth_server.store.records import Held
 from oauth_server.store.verbs import audit, restoring
 
@@ -24,9 +25,17 @@ class Restored:
 
 
 def copy(source: str, target: str, shown: str, clock: Clock) -> dict[str, int]:
-    """Copy a database with every right in it; the rows of each table. `shown` names the source in the audit log."""
+    """Copy a database with every right in it; the rows of each table. `shown` names the source in the audit log.
+
+    A schema of an earlier release is migrated in the copy, after it was compared.
+    """
     happened = event(clock(), "database.copied", "success", detail=f"from {shown}")
-    rows, _ = moving.copy(source, target, lambda connection: audit.append(connection, happened))
+
+    def finish(connection: Connection) -> None:
+        bring_to(connection, HEAD)
+        audit.append(connection, happened)
+
+    rows, _ = moving.copy(source, target, finish)
     return rows
 
 

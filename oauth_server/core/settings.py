@@ -122,6 +122,9 @@ class Settings(BaseSettings):
     key_rotation_days: Annotated[int, BeforeValidator(rules.number(0, 3650, " of days, 0 for never"))] = Field(
         90, validation_alias="MCP_OAUTH_KEY_ROTATION_DAYS"
     )
+    audit_retention_days: Annotated[int, BeforeValidator(rules.number(0, 3650, " of days, 0 for ever"))] = Field(
+        365, validation_alias="MCP_OAUTH_AUDIT_RETENTION_DAYS"
+    )
     key_encryption_key: Annotated[SecretStr | None, BeforeValidator(rules.key_encryption_key)] = Field(
         None, validation_alias="MCP_OAUTH_KEY_ENCRYPTION_KEY"
     )

@@ -145,7 +145,10 @@ class Tokens:
         found = self._cached(token)
         if audience is not None and not set(found.audience) & set(audience):
             raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")
-        if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(found.revocable, found.issued_at):
+        grant_id = None if found.of_client else found.grant_id  # a client that acts for itself has no grant
+        if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(
+            found.revocable, found.issued_at, grant_id
+        ):
             raise InvalidTokenError("revocation", "the token, its grant, its user or its client was revoked")
         return found
 

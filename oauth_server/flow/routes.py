@@ -82,12 +82,14 @@ def front_routes(front: Front) -> list[Route]:
 
 
 def health_routes(runtime: Runtime) -> list[Route]:
-    """/healthz: the process answers. /readyz: it can reach its store, and sign tokens."""
+    """/healthz: the process answers. /readyz: it can reach its store and sign tokens, and is not about to end."""
 
     async def health(_request: Request) -> Response:
         return json_reply({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
+        if runtime.draining:
+            return json_reply({"status": "draining"}, 503, {"Retry-After": "5"})
         try:
             await runtime.services.store.read(current_epoch)
         except StoreUnavailableError:

@@ -9,12 +9,13 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from oauth_server.store import copying
+from oauth_server.store import chain, copying
 from oauth_server.store.engines import open_alone, open_engines, open_to_read, parse_url
 from oauth_server.store.errors import NotEmptyError, NotMovedError, StoreError, first_line
 from oauth_server.store.migrate import HEAD, bring_to, keep_others_out, known_revision, migrate
 from oauth_server.store.schema import epoch
 from oauth_server.store.verbs import revocations
+from oauth_server.store.verbs.audit import recording
 
 T = TypeVar("T")
 _LOCKED = "database is locked"  # what SQLite says while another connection has the file open
@@ -54,6 +55,20 @@ def snapshot(url: str | URL) -> Iterator[Connection]:
         raise StoreError(f"the database cannot be reached or used: {first_line(error)}") from error
     finally:
         engine.dispose()
+
+
+def check_log(url: str | URL, noted: chain.Mark | None = None) -> chain.Checked:
+    """Read the audit log of a database and hold it against its chain; changes nothing. Raises StoreError."""
+    with snapshot(url) as connection:
+        if not chain.is_chained(connection):
+            raise StoreError("its audit log is not chained yet: run `migrate`")
+        return chain.check(connection, noted)
+
+
+def broken_log(url: str | URL) -> str | None:
+    """What is wrong with the audit log of a database, None where nothing is, or it is older than the chain."""
+    with snapshot(url) as connection:
+        return chain.check(connection).broken if chain.is_chained(connection) else None
 
 
 @contextmanager
@@ -137,7 +152,8 @@ def copy(
             # Never lower than it was: a process with a higher one in memory would miss what is announced next.
             if before > revocations.current_epoch(target):
                 target.execute(epoch.update().values(value=before))
-            return copied, finish(target)
+            with recording(target):
+                return copied, finish(target)
 
 
 def _make_room(target: Connection, revision: str, *, replace: bool) -> None:

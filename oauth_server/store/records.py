@@ -71,6 +71,11 @@ class Bucket:
     interval: float
     shared: bool = False
 
+    @property
+    def window(self) -> float:
+        """Seconds in which a full one empties."""
+        return self.size * self.interval
+
 
 @dataclass(frozen=True, slots=True)
 class Full:
@@ -220,11 +225,16 @@ RefusalReason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a code or refresh token was not honoured; `grant_revoked` when the attempt cost its grant."""
+    """Why a code or refresh token was not honoured, and what the attempt cost: its grant, or the code.
+
+    `username` is whose it is, for the audit log.
+    """
 
     reason: RefusalReason
     grant_id: str = ""
     grant_revoked: bool = False
+    code_ended: bool = field(default=False, compare=False)
+    username: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,3 +315,4 @@ class AuditEvent:
     address: str = ""
     detail: str = ""
     at: float = 0.0
+    request_id: str = ""

@@ -272,4 +272,21 @@ audit = Table(
     Column("client_id", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    # The place in the hash chain (see chain.py); the defaults are those of rows from before there was one.
+    Column("lane", Integer, nullable=False, server_default=text("0")),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    Column("hash", LargeBinary, nullable=False, server_default=text("''")),
+    Column("request_id", Text, nullable=False, server_default=text("''")),
+)
+
+# Where each lane of the log ends, and where it begins since older rows left. As many lanes as ever were needed at once.
+audit_heads, audit_anchors = (
+    Table(
+        name,
+        metadata,
+        Column("lane", Integer, primary_key=True, autoincrement=False),
+        Column("position", BigInteger, nullable=False),
+        Column("hash", LargeBinary, nullable=False),
+    )
+    for name in ("audit_heads", "audit_anchors")
 )

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from oauth_server.store.engines import POOL_SIZE, open_engines
 from oauth_server.store.errors import StoreError, StoreUnavailableError, first_line
 from oauth_server.store.migrate import migrate
+from oauth_server.store.verbs.audit import recording
 from oauth_server.store.writer import Writer
 
 P = ParamSpec("P")
@@ -83,7 +84,7 @@ class Store:
         self._read_engine.dispose()
 
     def _transact(self, job: Callable[[Connection], T]) -> T:
-        return self._run(self._write_engine, job)
+        return self._run(self._write_engine, partial(_recording, job))
 
     def _look(self, job: Callable[[Connection], T]) -> T:
         return self._run(self._read_engine, job)
@@ -104,3 +105,8 @@ def _with_connection(
     verb: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object], connection: Connection
 ) -> T:
     return verb(connection, *args, **kwargs)
+
+
+def _recording(job: Callable[[Connection], T], connection: Connection) -> T:
+    with recording(connection):
+        return job(connection)

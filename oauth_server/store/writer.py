@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine
 
 from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.verbs.audit import Pending, recording
 
 MAX_BATCH = 256
 
@@ -91,18 +92,20 @@ class Writer:
     def _commit(self, batch: list[Job]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         try:
-            with self._engine.begin() as connection:
-                outcomes.extend(self._run_one(connection, job) for job in batch)
+            with self._engine.begin() as connection, recording(connection) as recorded:
+                outcomes.extend(self._run_one(connection, recorded, job) for job in batch)
         except Exception as error:  # noqa: BLE001 - whatever broke the commit is everybody's answer
             return [Outcome(job, None, error) for job in batch]
         return outcomes
 
     @staticmethod
-    def _run_one(connection: Connection, job: Job) -> Outcome:
+    def _run_one(connection: Connection, recorded: list[Pending], job: Job) -> Outcome:
+        before = len(recorded)
         connection.exec_driver_sql("SAVEPOINT verb")
         try:
             value = job.verb(connection)
         except Exception as error:  # noqa: BLE001 - handed to the caller who asked for the verb
+            del recorded[before:]
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT verb")
             connection.exec_driver_sql("RELEASE SAVEPOINT verb")
             return Outcome(job, None, error)

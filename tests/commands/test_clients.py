@@ -1,13 +1,12 @@
 """`clients`: listed, shown, registered by the rules of /oauth/register, deleted."""
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.commands.conftest import Shell
+from tests.support.databases import sql
 from tests.support.oauth import DEFAULT_CLIENT
 
 CALLBACK = "https://portal.example/callback"
@@ -123,10 +122,9 @@ async def test_what_strangers_write_reaches_no_terminal_as_a_command(shell: Shel
 @pytest.mark.parametrize("client_id", ["-KN7fwuFOMC-hraUZ-Y1Vw", "--N7fwuFOMC-hraUZ-Y1Vw", "-h7fwuFOMC-hraUZ-Y1Vw"])
 async def test_an_id_that_begins_with_a_hyphen_is_no_option(shell: Shell, client_id: str) -> None:
     added_id = (await added(shell, "--name", "Portal"))["client_id"]
-    with closing(sqlite3.connect(shell.database)) as kept:
-        kept.execute("UPDATE clients SET client_id = ? WHERE client_id = ?", (client_id, added_id))
-        kept.execute("UPDATE audit SET client_id = ? WHERE client_id = ?", (client_id, added_id))
-        kept.commit()
+    for table in ("clients", "audit"):
+        change = f"UPDATE {table} SET client_id = :new WHERE client_id = :old"  # noqa: S608 - from the line above
+        sql(shell.location, change, new=client_id, old=added_id)
     assert json.loads(await shell.says("clients", "show", client_id, "--json"))["client_id"] == client_id
     assert json.loads(await shell.says("clients", "show", "--json", client_id))["client_id"] == client_id
     assert len((await shell.says("audit", "--client", client_id, "--json")).splitlines()) == 1
@@ -145,7 +143,7 @@ async def test_deleting_is_confirmed_and_recorded_and_says_what_ended(shell: She
     said = await shell.says("clients", "delete", client_id, "--yes")
     assert said == f"{client_id} (Portal) is deleted. Ended 0 grants, with all tokens.\n"
     gone = await shell("clients", "show", client_id)
-    assert (gone.status, gone.err) == (1, f"No client {client_id} in {shell.location}; `clients list` shows them.\n")
+    assert (gone.status, gone.err) == (1, f"No client {client_id} in {shell.shown}; `clients list` shows them.\n")
     assert (await shell("clients", "delete", client_id, "--yes")).status == 1
     lines = (await shell.says("audit", "--event", "client.deleted", "--json")).splitlines()
     (event,) = map(json.loads, lines)

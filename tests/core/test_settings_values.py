@@ -37,6 +37,7 @@ DEFAULTS = {
     "MCP_OAUTH_DATABASE_URL": DEFAULT_DATABASE,
     "MCP_OAUTH_SIGNING_ALG": "ES256",
     "MCP_OAUTH_KEY_ROTATION_DAYS": 90,
+    "MCP_OAUTH_AUDIT_RETENTION_DAYS": 365,
     "MCP_OAUTH_KEY_ENCRYPTION_KEY": None,
     "MCP_OAUTH_ADMIN_USERNAME": "admin",
     "MCP_OAUTH_ADMIN_PASSWORD": None,
@@ -114,6 +115,8 @@ ACCEPTED = [
         ("MCP_OAUTH_KEY_ENCRYPTION_KEY", value, pydantic.SecretStr(value))
         for value in [ENCRYPTION_KEY, f"{ENCRYPTION_KEY}\n {ENCRYPTION_KEY}", f"none {ENCRYPTION_KEY}"]
     ),
+    ("MCP_OAUTH_AUDIT_RETENTION_DAYS", "0", 0),
+    ("MCP_OAUTH_AUDIT_RETENTION_DAYS", "3650", 3650),
     ("MCP_OAUTH_ADMIN_USERNAME", "root", "root"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x zed://y/z", ("com.a:/x", "zed://y/z")),
     ("MCP_TRANSPORT", "stdio", "stdio"),
@@ -219,6 +222,7 @@ REFUSED = [
     ),
     ("MCP_OAUTH_SIGNING_ALG", "HS256"),
     ("MCP_OAUTH_SIGNING_ALG", "none"),
+    *(("MCP_OAUTH_AUDIT_RETENTION_DAYS", value) for value in ["-1", "3651", "1y"]),
     *(("MCP_OAUTH_KEY_ROTATION_DAYS", value) for value in ["-1", "3651", "90d"]),
     *(("MCP_OAUTH_KEY_ENCRYPTION_KEY", value) for value in ["hunter2", "aHVudGVyMg==", f"{ENCRYPTION_KEY}AAAA"]),
     *(

@@ -181,11 +181,11 @@ async def test_no_table_but_the_audit_log_grows_for_ever(empty_database: str, cl
 
         async def days(number: int) -> dict[str, int]:
             for _ in range(number):
-                await soak.day(6)
+                await soak.day(3)
                 await keeping.round()
             return await services.store.read(sizes)
 
-        early, late = await days(15), await days(25)
+        early, late = await days(14), await days(16)
     assert late.pop("audit") > early.pop("audit") * 2
     assert late == early
     busy = ("codes", "grants", "refresh_tokens", "client_documents", "revocations")

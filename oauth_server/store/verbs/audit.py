@@ -1,22 +1,54 @@
-"""The audit log: one row per security event, written in the commit of the event itself."""
+"""The audit log: a row for each security event, written in the commit of the event, chained to the row before it."""
 
-from collections.abc import Callable, Collection
-from typing import Concatenate, ParamSpec, TypeVar
+import random
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from oauth_server.store.chain import START, encoded, link
 from oauth_server.store.records import AuditEvent
-from oauth_server.store.schema import audit
+from oauth_server.store.schema import audit, audit_anchors, audit_heads
+from oauth_server.store.verbs.upsert import insert_if_absent, put
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_INSERT = insert(audit)
-_FIELDS = tuple(AuditEvent.__dataclass_fields__)
+LANES: Final = 16  # at most: so many transactions of a PostgreSQL server commit events without waiting for one another
+_PENDING: Final = "pending audit events"  # in the `info` of a connection
+_FIELDS: Final = tuple(AuditEvent.__dataclass_fields__)
+_INSERT = insert(audit).inline()
+_HEAD = select(audit_heads.c.lane, audit_heads.c.position, audit_heads.c.hash)
+_FREE = _HEAD.order_by(audit_heads.c.lane).limit(1).with_for_update(skip_locked=True)
+_TAKEN = _HEAD.where(audit_heads.c.lane == bindparam("of")).with_for_update()
+
+
+class Pending(NamedTuple):
+    """An event that happened in the transaction under way, and its encoding."""
+
+    event: AuditEvent
+    encoding: bytes
+
+
+@contextmanager
+def recording(connection: Connection) -> Iterator[list[Pending]]:
+    """Write what verbs record, as the last thing before the commit; yields it, for whoever takes some back.
+
+    So the lock of a lane's head is the last one a transaction takes, and it is held for the commit alone.
+    """
+    pending: list[Pending] = []
+    connection.info[_PENDING] = pending
+    try:
+        yield pending
+        if pending:
+            _write(connection, pending)
+    finally:
+        del connection.info[_PENDING]
 
 
 def append(connection: Connection, *events: AuditEvent) -> None:
-    """Record events, in one commit."""
-    connection.execute(_INSERT, [{name: getattr(event, name) for name in _FIELDS} for event in events])
+    """Record events, in the commit of the transaction under way."""
+    connection.info[_PENDING].extend(Pending(event, encoded(event)) for event in events)
 
 
 def recorded(
@@ -32,6 +64,28 @@ def recorded(
     if happened is not None:
         append(connection, happened)
     return outcome
+
+
+def _write(connection: Connection, pending: list[Pending]) -> None:
+    lane, position, digest = connection.execute(_FREE).first() or _another_lane(connection)
+    rows = []
+    for event, encoding in pending:
+        position += 1
+        digest = link(digest, lane, position, encoding)
+        values = {name: getattr(event, name) for name in _FIELDS}
+        rows.append(values | {"lane": lane, "position": position, "hash": digest})
+    connection.execute(_INSERT, rows)  # a trigger moves the head
+
+
+def _another_lane(connection: Connection) -> tuple[int, int, bytes]:
+    """All lanes are taken: begin one more, or wait for one of them."""
+    lanes = connection.execute(select(func.count()).select_from(audit_heads)).scalar_one()
+    begun = {"lane": lanes, "position": START.position, "hash": START.hash}
+    if lanes < LANES and insert_if_absent(connection, audit_heads, begun):
+        return lanes, *START
+    any_of_them = random.randrange(max(1, lanes))  # noqa: S311 - spreads those who wait
+    lane, position, digest = connection.execute(_TAKEN, {"of": any_of_them}).one()
+    return lane, position, digest
 
 
 def newest(connection: Connection, limit: int) -> list[AuditEvent]:
@@ -54,3 +108,29 @@ def search(
         statement = statement.where(audit.c.actor.in_(actors))
     rows = connection.execute(statement.order_by(audit.c.id.desc()).limit(limit)).mappings().all()
     return [AuditEvent(**dict(row)) for row in reversed(rows)]
+
+
+def past_events(connection: Connection, at: float, limit: int) -> int:
+    """Let the oldest events go that happened by `at` (Unix seconds); the rest goes on from an anchor. How many went.
+
+    An event stays while one before it has to.
+    """
+    columns = (audit.c.id, audit.c.at, audit.c.lane, audit.c.position, audit.c.hash)
+    gone = []
+    for row in connection.execute(select(*columns).order_by(audit.c.id).limit(limit)):
+        if row.at > at:
+            break
+        gone.append(row)
+    for lane, row in {row.lane: row for row in gone}.items():
+        put(connection, audit_anchors, {"lane": lane}, {"position": row.position, "hash": row.hash})
+    if gone:
+        connection.execute(delete(audit).where(audit.c.id == bindparam("of")), [{"of": row.id} for row in gone])
+    return len(gone)
+
+
+def clear(connection: Connection) -> None:
+    """Let every event go, for a database that is filled anew; the caller empties the heads and anchors too."""
+    last_ones = select(audit.c.lane, func.max(audit.c.position)).group_by(audit.c.lane)
+    for lane, last in connection.execute(last_ones).all():
+        put(connection, audit_anchors, {"lane": lane}, {"position": last, "hash": START.hash})
+    connection.execute(delete(audit))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
+from dataclasses import replace as with_fields
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
@@ -54,19 +55,23 @@ def add(connection: Connection, client: Client) -> None:
     connection.execute(insert(clients).values(**_values(client)))
 
 
-def configure(connection: Connection, client: Client, now: float, until: float) -> None:
-    """Make the pre-registered client what the configuration says; one that was configured before it leaves."""
+def configure(connection: Connection, client: Client, now: float, until: float) -> bool:
+    """Make the pre-registered client what the configuration says; one that was configured before it leaves.
+
+    True where that changed something.
+    """
     before = connection.execute(
         _SELECT.where(clients.c.source == "configured", clients.c.client_id != client.client_id)
     ).mappings()
     for row in before.all():
         remove(connection, row["client_id"], now, until)
     known = find(connection, client.client_id)
-    values = _values(client)
     if known is not None:
-        values |= {"created_at": known.created_at, "last_used_at": known.last_used_at}
+        client = with_fields(client, created_at=known.created_at, last_used_at=known.last_used_at)
+    values = _values(client)
     client_id = values.pop("client_id")
     put(connection, clients, {"client_id": client_id}, values)
+    return client != known
 
 
 def replace(connection: Connection, client: Client, token_hash: bytes, consented: Collection[str]) -> bool:

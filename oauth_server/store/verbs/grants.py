@@ -87,28 +87,29 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
         return Refusal("unknown")
     grant_id: str = row["grant_id"]
     if row["client_id"] != client_id:
-        return Refusal("client", grant_id)
+        return Refusal("client", grant_id, username=row["user_username"])
     if redirect_uri is not None and redirect_uri != row["redirect_uri"]:
-        return Refusal("redirect_uri", grant_id)
+        return Refusal("redirect_uri", grant_id, username=row["user_username"])
     if row["challenge"] != challenge:
-        if row["used_at"] is None:
+        ends = row["used_at"] is None
+        if ends:
             connection.execute(delete(codes).where(codes.c.code_hash == code_hash))
-        return Refusal("verifier", grant_id)
+        return Refusal("verifier", grant_id, code_ended=ends, username=row["user_username"])
     if row["used_at"] is not None:
         stolen = now - row["used_at"] > replay_after
         if stolen:
             revoke_grant(connection, grant_id, now, tokens_until)
-        return Refusal("replayed", grant_id, grant_revoked=stolen)
+        return Refusal("replayed", grant_id, grant_revoked=stolen, username=row["user_username"])
     if row["expires_at"] <= now:
-        return Refusal("expired", grant_id)
+        return Refusal("expired", grant_id, username=row["user_username"])
     if not permitted.for_resources(resources, row["resources"]):
-        return Refusal("resource", grant_id)
+        return Refusal("resource", grant_id, username=row["user_username"])
     user = user_of(row, "user_")
     if user.disabled:
-        return Refusal("user", grant_id)
+        return Refusal("user", grant_id, username=row["user_username"])
     scope = permitted.cut(row["scope"], user.scope)
     if not scope:
-        return Refusal("scope", grant_id)
+        return Refusal("scope", grant_id, username=row["user_username"])
     connection.execute(update(codes).where(codes.c.code_hash == code_hash).values(used_at=now))
     connection.execute(update(clients).where(clients.c.client_id == client_id).values(last_used_at=now))
     connection.execute(
@@ -163,26 +164,26 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
         return Refusal("unknown")
     grant_id: str = row["grant_id"]
     if row["client_id"] != client_id:
-        return Refusal("client", grant_id)
+        return Refusal("client", grant_id, username=row["user_username"])
     if row["revoked_at"] is not None:
-        return Refusal("revoked", grant_id)
+        return Refusal("revoked", grant_id, username=row["user_username"])
     graced = row["used_at"] is not None
     in_time = grace > 0 and graced and now - row["used_at"] <= grace  # a window of 0 is none, for racing twins too
     if graced and not (in_time and _unused(connection, row["successor_hash"])):
         revoke_grant(connection, grant_id, now, tokens_until)
-        return Refusal("reused", grant_id, grant_revoked=True)
+        return Refusal("reused", grant_id, grant_revoked=True, username=row["user_username"])
     if row["expires_at"] <= now or (not graced and row["idle_until"] <= now):
-        return Refusal("expired", grant_id)
+        return Refusal("expired", grant_id, username=row["user_username"])
     user = user_of(row, "user_")
     if user.disabled:
-        return Refusal("user", grant_id)
+        return Refusal("user", grant_id, username=row["user_username"])
     if not permitted.for_resources(resources, row["resources"]):
-        return Refusal("resource", grant_id)
+        return Refusal("resource", grant_id, username=row["user_username"])
     if scope is not None and not permitted.within(scope, row["scope"]):
-        return Refusal("scope", grant_id)
+        return Refusal("scope", grant_id, username=row["user_username"])
     granted = permitted.cut(row["scope"] if scope is None else scope, user.scope)
     if not granted:
-        return Refusal("scope", grant_id)
+        return Refusal("scope", grant_id, username=row["user_username"])
     issue = Issue(
         grant_id,
         user,
@@ -218,16 +219,17 @@ def revoke_grant(connection: Connection, grant_id: str, now: float, tokens_until
 
 def revoke_by_refresh(
     connection: Connection, token_hash: bytes, client_id: str, now: float, tokens_until: float
-) -> str | None:
-    """End the grant a refresh token belongs to, when it was issued to this client; its id, None otherwise."""
-    grant_id: str | None = connection.execute(
-        select(grants.c.grant_id)
-        .join(refresh_tokens, refresh_tokens.c.grant_id == grants.c.grant_id)
-        .where(refresh_tokens.c.token_hash == token_hash, grants.c.client_id == client_id)
-    ).scalar()
-    if grant_id is not None:
-        revoke_grant(connection, grant_id, now, tokens_until)
-    return grant_id
+) -> Grant | None:
+    """End the grant a refresh token belongs to, when it was issued to this client; which, None otherwise."""
+    found = _grants(
+        connection,
+        _GRANT.join(refresh_tokens, refresh_tokens.c.grant_id == grants.c.grant_id).where(
+            refresh_tokens.c.token_hash == token_hash, grants.c.client_id == client_id
+        ),
+    )
+    for grant in found:
+        revoke_grant(connection, grant.grant_id, now, tokens_until)
+    return found[0] if found else None
 
 
 def _grants(connection: Connection, statement: Select[tuple[object, ...]]) -> list[Grant]:

@@ -94,9 +94,9 @@ def remove_ended(connection: Connection, stopped_before: float, now: float, unti
 
 
 def replace_private(connection: Connection, kid: str, old: str, new: str) -> bool:
-    """Store the private key of that kid in another form; False when somebody was faster."""
-    its = table.c.kid == kid, table.c.private_pem == old
-    return connection.execute(update(table).where(*its).values(private_pem=new)).rowcount == 1
+    """Store the private key of that kid in another form, unless somebody was faster; True when it was stored."""
+    statement = update(table).where(table.c.kid == kid, table.c.private_pem == old)
+    return connection.execute(statement.values(private_pem=new)).rowcount == 1
 
 
 def _announce(connection: Connection, now: float, until: float) -> None:
