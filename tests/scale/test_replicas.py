@@ -19,7 +19,7 @@ async def test_of_two_that_start_at_once_one_makes_the_owner_and_the_keys(pair: 
     assert keys[0] == keys[1]
     assert len(keys[0]["keys"]) == 2
     assert len((await operator.says("users", "list", "--json")).splitlines()) == 1
-    for each in pair.programs:
+    for each in pair.programs.values():
         assert "Traceback" not in each.err
 
 

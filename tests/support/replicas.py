@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+import subprocess
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,47 +77,41 @@ class Replicas:
     url: str
     database: str
     ports: list[int]
-    programs: list[Program] = field(default_factory=list)
+    env: dict[str, str]
+    stack: AsyncExitStack
+    programs: dict[int, Program] = field(default_factory=dict)
+
+    async def start(self, number: int) -> None:
+        """Start a replica, in the place of one that ended; returns once it is ready."""
+        port = self.ports[number]
+        started = await self.stack.enter_async_context(program(*SERVER, "--port", str(port), env=self.env))
+        self.programs[number] = started
+        await started.ready(f"http://127.0.0.1:{port}")
 
     def client(self, **_kwargs: object) -> httpx2.AsyncClient:
         """A client whose requests go to one replica after the other."""
-        return self.through(InTurn(self.ports))
+        return self._through(InTurn(self.ports))
 
     def at(self, number: int) -> httpx2.AsyncClient:
         """A client of one replica."""
-        return TlsProxy(self.ports[number]).client(self.url)
+        return self._through(TlsProxy(self.ports[number]))
 
-    def through(self, transport: httpx2.AsyncBaseTransport) -> httpx2.AsyncClient:
-        """A client of the public address that reaches it in some way."""
+    def _through(self, transport: httpx2.AsyncBaseTransport) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(base_url=self.url, transport=transport, follow_redirects=False)
 
 
-def replica_environment(folder: Path, url: str, database: str, **env: str) -> dict[str, str]:
-    """What each replica is started with; Caddy runs on this computer."""
-    values = {
+@asynccontextmanager
+async def replicas(folder: Path, database: str, url: str = "https://replicas.example") -> AsyncIterator[Replicas]:
+    """Two replicas behind a proxy on this computer, started at the same time and ready."""
+    settings = {
         "MCP_OAUTH_ISSUER": url,
         "MCP_OAUTH_DATABASE_URL": database,
         "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD,
         "MCP_OAUTH_TRUSTED_PROXIES": "127.0.0.1",
-        **env,
     }
-    return environment(folder, **values)
-
-
-@asynccontextmanager
-async def replicas(
-    folder: Path, database: str, url: str = "https://replicas.example", count: int = 2, **env: str
-) -> AsyncIterator[Replicas]:
-    """Start the replicas at the same time, and wait until all are ready."""
-    found = Replicas(url, database, [free_port() for _ in range(count)])
-    values = replica_environment(folder, url, database, **env)
     async with AsyncExitStack() as stack:
-        for port in found.ports:
-            starting = program(*SERVER, "--port", str(port), env=values)
-            found.programs.append(await stack.enter_async_context(starting))
-        await asyncio.gather(
-            *(each.ready(f"http://127.0.0.1:{port}") for each, port in zip(found.programs, found.ports, strict=True))
-        )
+        found = Replicas(url, database, [free_port(), free_port()], environment(folder, **settings), stack)
+        await asyncio.gather(*(found.start(number) for number in (0, 1)))
         yield found
 
 
@@ -137,19 +133,29 @@ class Caddy:
     authority: Path
 
 
-@asynccontextmanager
-async def caddy(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncIterator[Caddy]:
-    """Debian's Caddy with the Caddyfile of compose.scale.yml; its authority is its own, and lies in `folder`."""
-    found = shutil.which("caddy")
-    assert found is not None
-    env: Mapping[str, str] = {
-        "HOME": str(folder),
-        "XDG_DATA_HOME": str(folder),
-        "XDG_CONFIG_HOME": str(folder),
+def caddy_environment(port: int, upstreams: Sequence[int]) -> dict[str, str]:
+    """What the Caddyfile of compose.scale.yml takes from the environment, for this computer's Caddy."""
+    version = subprocess.run([_caddy(), "version"], capture_output=True, text=True, check=True).stdout
+    older = [int(number) for number in re.findall(r"\d+", version)[:3]] < [2, 6, 3]
+    return {
         "SITE_ADDRESS": f"localhost:{port}",
         "UPSTREAMS": " ".join(f"127.0.0.1:{each}" for each in upstreams),
+        **({"BUFFER": "buffer_requests"} if older else {}),
     }
-    command = (found, "run", "--config", str(ROOT / "Caddyfile"), "--adapter", "caddyfile")
+
+
+@asynccontextmanager
+async def caddy(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncIterator[Caddy]:
+    """The system's Caddy with the Caddyfile of compose.scale.yml; its authority is its own, and lies in `folder`."""
+    home = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
+    env = home | caddy_environment(port, upstreams)
+    command = (_caddy(), "run", "--config", str(ROOT / "Caddyfile"), "--adapter", "caddyfile")
     async with program(*command, env=env, cwd=folder) as proxy:
-        await proxy.said("serving initial configuration")
+        await proxy.said("certificate obtained successfully")
         yield Caddy(port, folder / "caddy" / "pki" / "authorities" / "local" / "root.crt")
+
+
+def _caddy() -> str:
+    found = shutil.which("caddy")
+    assert found is not None
+    return found
