@@ -38,9 +38,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about SQLite alone where the servers run on PostgreSQL."""
-    if config.getoption("--engine") == "sqlite":
-        return
-    out = [item for item in items if item.get_closest_marker("sqlite")]
+    by_option = config.getoption("--engine")
+
+    def engine_of(item: pytest.Item) -> str:
+        return str(item.callspec.params.get("server_engine", by_option)) if hasattr(item, "callspec") else by_option
+
+    out = [item for item in items if item.get_closest_marker("sqlite") and engine_of(item) != "sqlite"]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
 
