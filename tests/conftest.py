@@ -1,6 +1,7 @@
 """Fixtures: a running server, its owner's browser, a client of it; `make_server` for other environments."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from pathlib import Path
@@ -29,11 +30,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=ENGINES, default="sqlite", help="the database of the servers that tests run")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: three workers for two cores, since each waits two fifths of its time for processes and disks."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + cores // 2
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about SQLite alone where the servers run on PostgreSQL."""
-    if config.getoption("--engine") == "sqlite":
-        return
-    out = [item for item in items if item.get_closest_marker("sqlite")]
+    by_option = config.getoption("--engine")
+
+    def engine_of(item: pytest.Item) -> str:
+        return str(item.callspec.params.get("server_engine", by_option)) if hasattr(item, "callspec") else by_option
+
+    out = [item for item in items if item.get_closest_marker("sqlite") and engine_of(item) != "sqlite"]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
 

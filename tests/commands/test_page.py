@@ -19,7 +19,7 @@ IDENTIFIER = re.compile(r"(?<![\w/-])(?:[\w-]{22}|[\w-]{43}|[0-9a-f]{16})(?![\w-
 # What differs between two runs, the longest first.
 VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
-    (re.compile(r"sqlite:///[^\s;]+"), "DATABASE"),
+    (re.compile(r"(?:sqlite|postgresql)(?:\+psycopg)?://[^\s;]+"), "DATABASE"),
     (re.compile(r"http://localhost:\d{4,5}"), "ISSUER"),
     (re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])"), "SECRET"),
     (re.compile(r"(?<![\w-])[\w-]{24}(?= \(shown)"), "PASSWORD"),

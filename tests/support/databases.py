@@ -1,5 +1,6 @@
 """Databases as a first start leaves them, on either engine: Argon2 and RSA keys cost time, a copy costs little."""
 
+import functools
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,12 +9,13 @@ from typing import Any, Protocol
 
 import psycopg
 import pytest
-from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from oauth_server.app.compose import open_services
 from oauth_server.core.deployment import deploy
 from oauth_server.core.settings import load
 from oauth_server.store.engines import parse_url
+from oauth_server.store.schema import metadata
 from tests.support.postgres import Postgres
 
 ENGINES = ("sqlite", "postgresql")
@@ -73,13 +75,20 @@ async def first_start(url: str) -> None:
         pass
 
 
+@functools.cache
+def _engine(url: str) -> Engine:
+    return create_engine(parse_url(url), poolclass=NullPool)  # it holds no connection of its own
+
+
 def sql(url: str, statement: str, **values: object) -> list[tuple[Any, ...]]:
     """Run one statement in a transaction of its own, `:name` standing for a value; return its rows."""
-    with create_engine(parse_url(url), poolclass=NullPool).begin() as connection:
+    with _engine(url).begin() as connection:
         found = connection.execute(text(statement), values)
         return [tuple(row) for row in found] if found.returns_rows else []
 
 
-def tables(url: str) -> list[str]:
-    """The names of a database's tables."""
-    return inspect(create_engine(parse_url(url), poolclass=NullPool)).get_table_names()
+def every_row(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, in one view of the database."""
+    with _engine(url).connect() as connection:
+        found = {name: connection.execute(table.select()) for name, table in metadata.tables.items()}
+        return {name: sorted(map(tuple, rows), key=repr) for name, rows in found.items()}
