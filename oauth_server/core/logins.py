@@ -24,7 +24,7 @@ class Logins:
         attempt = await self._limits.admit(*await self._counted_by(name, browser))
         user = await self._users.verified(name, password)
         if user is None:
-            await self._limits.failed(attempt, "login", name)
+            await self._limits.failed(attempt, "login", ascii(name)[1:-1])
         else:
             await self._limits.succeeded(attempt)
         return user

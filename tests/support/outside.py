@@ -15,8 +15,20 @@ PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 _ERROR_MEMBERS = {"error", "error_description", "error_uri"}
 
 
+LOG = ("audit", "audit_heads", "audit_anchors")
+
+
 def rows(server: Running) -> Rows:
-    """Every row of every table."""
+    """Every row of every table but the audit log, which tells of refused requests too."""
+    return {name: found for name, found in _everything(server).items() if name not in LOG}
+
+
+def logged(server: Running, event: str) -> list[tuple[str, str, str, str]]:
+    """The audit events of this name, oldest first: who, which client, from where, and the detail."""
+    return [row[4:8] for row in sorted(_everything(server)["audit"]) if row[2] == event]
+
+
+def _everything(server: Running) -> Rows:
     with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
         names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in names}  # noqa: S608
