@@ -1,5 +1,6 @@
 """What the tools and resources share: the caller, typed results with readable text, errors a model can act on."""
 
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from mcp_types import TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from oauth_server.core.access import NOBODY, OPERATOR, SCOPE_KEY, Principal, tool_scope
-from oauth_server.core.errors import InsufficientScopeError
+from oauth_server.core.errors import InsufficientScopeError, RateLimitedError
+from oauth_server.core.policies import TOOL_CALLS
 from oauth_server.core.services import Runtime, Services
 
 OFF = "OAuth is switched off on this server. Set ENABLE_MCP_OAUTH=true in its environment and start it again."
@@ -58,6 +60,12 @@ def admit(runtime: Runtime, tool: str, arguments: Mapping[str, Any]) -> tuple[Se
             principal.require(needed)
     except InsufficientScopeError as error:
         raise refusal(f"{error.description} Sign in again and grant it.") from None
+    policy = TOOL_CALLS.get(tool)
+    if policy is not None and not principal.local:
+        try:
+            services.rate_limits.take(policy, f"{principal.subject} {principal.client_id}")
+        except RateLimitedError as error:
+            raise refusal(error.description) from None
     return services, principal
 
 
@@ -72,6 +80,7 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+@functools.cache
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The output schema of an answer."""
+    """The output schema of an answer; made once, read only."""
     return model.model_json_schema(mode="serialization")

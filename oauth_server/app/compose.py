@@ -27,6 +27,7 @@ from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
@@ -88,8 +89,9 @@ async def open_services(
         await keys.open()
         tokens = Tokens(deployment, keys.current, revoked, clock)
         clients = Clients(store, clock)
-        client_documents = ClientDocuments(settings, connect, clock)
-        assertions = ClientAssertions(deployment, store, connect, clock)
+        rate_limits = RateLimits(store, clock)
+        client_documents = ClientDocuments(settings, connect, rate_limits, clock)
+        assertions = ClientAssertions(deployment, store, connect, rate_limits, clock)
         users = Users(store, revoked, clock)
         refusals = Refusals(store, clock)
         grants = Grants(deployment, store, tokens, revoked, refusals, clock)
@@ -99,17 +101,20 @@ async def open_services(
             store=store,
             clock=clock,
             revoked=revoked,
+            rate_limits=rate_limits,
             tokens=tokens,
             clients=clients,
             client_documents=client_documents,
-            client_authentication=ClientAuthentication(clients, client_documents, assertions, refusals),
+            client_authentication=ClientAuthentication(
+                clients, tokens, client_documents, assertions, rate_limits, refusals
+            ),
             users=users,
             logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secret)),
             sessions=Sessions(store, form_secret, clock),
             grants=grants,
             client_credentials=ClientCredentials(deployment, store, tokens, clock),
             introspection=Introspection(deployment, store, tokens, users, grants.permitted, clock),
-            registration=Registration(settings, deployment.issuer, store, refusals, clock),
+            registration=Registration(settings, deployment.issuer, store, rate_limits, refusals, clock),
             client_configuration=ClientConfiguration(
                 settings, deployment.issuer, store, clients, revoked, refusals, clock
             ),
@@ -120,7 +125,7 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        jobs = [revoked.poll(), keys.tend(), refusals.run()]
+        jobs = [revoked.poll(), keys.tend(), rate_limits.run(), refusals.run()]
         if serves_http and settings.enabled:
             jobs.append(Housekeeping(store, clock, audit_days=settings.audit_retention_days).run())
         async with _in_background(jobs):

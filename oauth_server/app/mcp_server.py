@@ -12,7 +12,7 @@ from mcp.server.streamable_http import EventStore
 from starlette.middleware import Middleware
 
 from oauth_server.app import serving
-from oauth_server.app.banner import banner, owner_line
+from oauth_server.app.banner import banner
 from oauth_server.app.compose import Opened, open_services
 from oauth_server.app.face import http_face
 from oauth_server.app.inspection import inspector
@@ -48,8 +48,6 @@ class McpServer(FastMCP[None]):
         self._opened: Opened | None = None
         self._face: StarletteWithLifespan | None = None
         self._uvicorn: serving.Server | None = None
-        # Set in worker processes, whose banner the parent shows.
-        self.announces_owner = False
         super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
         register_all(self, self.runtime, inspector(self._probed_face, settings.check_hosts))
 
@@ -65,8 +63,6 @@ class McpServer(FastMCP[None]):
         ) as opened:
             self._opened = opened
             self.runtime.start(opened.services)
-            if self.announces_owner:
-                sys.stderr.write(self._owner())
             try:
                 yield
             finally:
@@ -146,7 +142,8 @@ class McpServer(FastMCP[None]):
             app = self.http_app(path, middleware, json_response, transport=transport)
             config = serving.uvicorn_config(app, self.settings, log_level, uvicorn_config)
             async with self._lifespan_manager():
-                self._uvicorn = serving.Server(config, started or self._greet)
+                notice = serving.NOTICE_SECONDS if self.settings.trusted_proxies else 0.0
+                self._uvicorn = serving.Server(config, started or self._greet, self.runtime.drain, notice)
                 await self._uvicorn.serve(sockets=bound)
 
     def stop(self) -> None:
@@ -165,9 +162,5 @@ class McpServer(FastMCP[None]):
     def _greet(self) -> None:
         if self._opened is not None:
             services = self._opened.services
-            sys.stderr.write(banner(services.deployment, services.store.location) + self._owner())
+            sys.stderr.write(banner(services.deployment, services.store.location, self._opened.owner_password))
             sys.stderr.flush()
-
-    def _owner(self) -> str:
-        password = self._opened.owner_password if self._opened is not None else None
-        return owner_line(self.settings.admin_username, password) if password is not None else ""

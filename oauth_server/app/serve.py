@@ -1,12 +1,7 @@
 """`serve`: run the server on the transport the operator chose."""
 
-import os
 import sys
-import time
 from functools import partial
-from typing import Any
-
-import anyio
 
 from oauth_server.app.mistakes import one_line_errors
 from oauth_server.core.settings import Settings, load
@@ -21,35 +16,34 @@ def serve(*, transport: str | None, host: str | None, port: int | None, workers:
     from oauth_server.app.mcp_server import McpServer  # noqa: PLC0415
 
     serving.configure_logging(settings.log_level)
-    server = McpServer(settings)
     if settings.transport == "stdio":
-        run: Any = server.run_stdio_async
-    elif settings.workers > 1:
-        _serve_workers(settings)
-        return
+        serving.run(McpServer(settings).run_stdio_async)
+    elif settings.workers == 1:
+        serving.run(McpServer(settings).run_http_async)
     else:
-        run = partial(server.run_http_async, show_banner=False)
-    anyio.run(run, backend_options={"use_uvloop": sys.platform != "win32"})
+        _serve_workers(settings)
 
 
 def _serve_workers(settings: Settings) -> None:
     """Run several processes on one socket; each opens the same store."""
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - one process is the rule
-
     from oauth_server.app import serving  # noqa: PLC0415
-    from oauth_server.app.banner import banner  # noqa: PLC0415
-    from oauth_server.app.compose import open_store  # noqa: PLC0415
-    from oauth_server.core.deployment import deploy  # noqa: PLC0415
-    from oauth_server.core.key_rotation import KeyRotation  # noqa: PLC0415
+    from oauth_server.app.supervisor import Supervisor  # noqa: PLC0415 - one process is the rule
 
     with one_line_errors(), serving.bind(settings.host, settings.port) as bound:
-        deployment = deploy(settings, settings.host, settings.port)
-        store = anyio.run(open_store, settings)  # mistakes show here, once, and not in every worker
-        anyio.run(KeyRotation(store, settings, time.time).check)
-        sys.stderr.write(banner(deployment, store.location))
+        # Mistakes show here, once, and not in every worker; so does the owner's first password.
+        sys.stderr.write(serving.run(partial(_prepared, settings, bound.getsockname()[1])))
         sys.stderr.flush()
-        store.close()
-        os.environ |= {"MCP_HOST": settings.host, "MCP_PORT": str(settings.port), "MCP_WORKERS": str(settings.workers)}
-        config = serving.uvicorn_config("oauth_server.app.worker:application", settings, None, {"factory": True})
-        config.workers = settings.workers
-        Multiprocess(config, sockets=[bound]).run()
+        bound.listen(serving.BACKLOG)  # whoever connects before a worker is there is answered by the first
+        status = Supervisor(settings, bound).run()
+    raise SystemExit(status)
+
+
+async def _prepared(settings: Settings, port: int) -> str:
+    """Make the store ready for the workers as the first of them would; the banner."""
+    from oauth_server.app.banner import banner  # noqa: PLC0415
+    from oauth_server.app.compose import open_services  # noqa: PLC0415
+    from oauth_server.core.deployment import deploy  # noqa: PLC0415
+
+    deployment = deploy(settings, settings.host, port)
+    async with open_services(settings, lambda _: deployment, serves_http=True) as opened:
+        return banner(deployment, opened.services.store.location, opened.owner_password)

@@ -1,18 +1,25 @@
 """Running uvicorn: a socket bound before anything is promised, an orderly end, logs on stderr."""
 
 import logging
+import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
+import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
+from oauth_server.app.connections import Connection, raise_file_limit
 from oauth_server.core.settings import Settings, SettingsError
 
-DRAIN_SECONDS = 5
+DRAIN_SECONDS: Final = 5  # what is being answered at the end may take as long
+NOTICE_SECONDS: Final = 3.0  # in which a proxy learns from /readyz that it is to send nothing more
+BACKLOG: Final = 2048  # connections that wait to be accepted
 Socket = socket.socket
+T = TypeVar("T")
 
 
 def bind(host: str, port: int) -> Socket:
@@ -37,10 +44,11 @@ def bind(host: str, port: int) -> Socket:
 def uvicorn_config(
     app: ASGIApp | str, settings: Settings, log_level: str | None, extra: dict[str, Any] | None
 ) -> uvicorn.Config:
-    """Uvicorn with uvloop and httptools. No access log: a request's query may hold what must not be logged."""
+    """Uvicorn with uvloop and our connections. No access log: a request's query may hold what must not be logged."""
+    raise_file_limit()
     trusted = list(settings.trusted_proxies)
     values: dict[str, Any] = {
-        "http": "httptools",
+        "http": Connection,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
@@ -49,28 +57,54 @@ def uvicorn_config(
         "proxy_headers": bool(trusted),
         "forwarded_allow_ips": trusted,
         "timeout_graceful_shutdown": DRAIN_SECONDS,
+        "backlog": BACKLOG,
     }
     return uvicorn.Config(app, **(values | (extra or {})))
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says when it is up and exits 0 after SIGTERM."""
+    """uvicorn's server, which says when it is up, gives notice of its end, and exits 0 after SIGTERM.
 
-    def __init__(self, config: uvicorn.Config, greet: Callable[[], None] | None = None) -> None:
+    `draining` is called first when it ends; `notice`: seconds for which it serves on after SIGTERM.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, greet: Callable[[], None], draining: Callable[[], None], notice: float
+    ) -> None:
         super().__init__(config)
         self._greet = greet
+        self._draining = draining
+        self._notice = notice
 
     async def startup(self, sockets: list[Socket] | None = None) -> None:
         """Start to serve, then greet."""
         await super().startup(sockets=sockets)
-        if self.started and self._greet is not None:
+        if self.started:
             self._greet()
+
+    async def shutdown(self, sockets: list[Socket] | None = None) -> None:
+        """Give notice, then close the socket and idle connections, and finish what is being answered.
+
+        A proxy that finds a connection closed while it sends a POST cannot know whether to send it again.
+        """
+        self._draining()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        if self._captured_signals[:1] == [signal.SIGTERM]:  # who pressed Ctrl-C does not wait
+            end = time.monotonic() + self._notice
+            while time.monotonic() < end and not self.force_exit:  # noqa: ASYNC110 - set by a signal handler
+                await anyio.sleep(0.1)
+        await super().shutdown(sockets)
 
     async def serve(self, sockets: list[Socket] | None = None) -> None:
         """Serve until a signal. uvicorn would raise it again, which is not how a drained server ends."""
         with self.capture_signals():
             await self._serve(sockets)
             self._captured_signals.clear()
+
+
+def run(main: Callable[[], Awaitable[T]]) -> T:
+    """Run an event loop for `main`."""
+    return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
 
 
 def configure_logging(level: str) -> None:

@@ -1,16 +1,27 @@
-"""What each worker process imports: the app, built from the environment it inherited."""
+"""What one of several worker processes runs: the server, on the socket that their parent listens on."""
 
-from starlette.types import ASGIApp
+import multiprocessing
+import os
+import signal
+import threading
 
 from oauth_server.app import serving
 from oauth_server.app.mcp_server import McpServer
-from oauth_server.core.settings import load
+from oauth_server.core.settings import Settings
 
 
-def application() -> ASGIApp:
-    """The HTTP face of one worker."""
-    settings = load()
+def work(settings: Settings, bound: serving.Socket) -> None:
+    """Serve until SIGTERM, or until the parent is gone."""
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     serving.configure_logging(settings.log_level)
     server = McpServer(settings)
-    server.announces_owner = True
-    return server.http_app()
+    # The parent has shown the banner.
+    serving.run(lambda: server.run_http_async(sockets=[bound], started=lambda: None))
+
+
+def _end_with_the_parent() -> None:
+    """Drain when the parent was killed: nobody would ever end this process, and it holds the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -45,7 +45,7 @@ def password(username: str) -> str:
 def new_password(username: str) -> str:
     """A password, asked for twice without echo; the first line of standard input where that is no terminal."""
     if not sys.stdin.isatty():
-        return _piped()
+        return _piped("password", "give one there, or say --generate")
     with _interruptible():
         first = getpass(plain(f"New password for {username}: "))
         if getpass("The same again: ") != first:
@@ -53,12 +53,20 @@ def new_password(username: str) -> str:
     return first
 
 
-def _piped() -> str:
+def passphrase(of: str) -> str:
+    """A passphrase, asked for once without echo; the first line of standard input where that is no terminal."""
+    if not sys.stdin.isatty():
+        return _piped("passphrase", "give it there")
+    with _interruptible():
+        return getpass(plain(f"Passphrase of {of}: "))
+
+
+def _piped(kind: str, advice: str) -> str:
     line = sys.stdin.buffer.readline(_MAX_LINE)
     try:
-        password = line.decode().removesuffix("\n").removesuffix("\r")
+        secret = line.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        raise MistakeError("The password on standard input is not UTF-8.") from None
-    if not password:
-        raise MistakeError("There is no password on standard input: give one there, or say --generate.")
-    return password
+        raise MistakeError(f"The {kind} on standard input is not UTF-8.") from None
+    if not secret:
+        raise MistakeError(f"There is no {kind} on standard input: {advice}.")
+    return secret

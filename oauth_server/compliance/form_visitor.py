@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote, quote_plus, urldefrag, urlencode, urljoin
 
@@ -149,11 +150,15 @@ class FormVisitor:
         headers = tuple((name, self._blotted(value)) for name, value in answer.headers)
         return replace(answer, url=self._blotted(answer.url), headers=headers, body=body)
 
+    @cached_property
+    def _spellings(self) -> set[str]:
+        word = self._password
+        spelt = {word, quote(word), quote(word, safe=""), quote_plus(word), html.escape(word)}
+        return spelt if len(word) >= TELLING else set()
+
     def _blotted(self, text: str) -> str:
         """Return the text without the password, however a URL or a page spells it."""
-        word = self._password
-        spellings = {word, quote(word), quote(word, safe=""), quote_plus(word), html.escape(word)}
-        for spelling in spellings if len(word) >= TELLING else ():
+        for spelling in self._spellings:
             text = text.replace(spelling, REDACTED)
         return text
 

@@ -41,6 +41,8 @@ def inert(text: str, limit: int, secrets: Iterable[str] = ()) -> str:
 
 def spelt(text: str) -> str:
     """Return the text as one line: escapes, line breaks and direction marks are spelt out; does nothing twice."""
+    if text.isprintable():  # most are: none of its characters is in one of these categories
+        return text
     return "".join(
         character.encode("unicode_escape").decode() if unicodedata.category(character) in _ACTIVE else character
         for character in text

@@ -150,17 +150,21 @@ class Once:
 
     async def get(self, make: Callable[[], Awaitable[Any]]) -> Any:
         """Return it, made now if nobody needed it before; raises again what kept it from being made."""
-        async with self.lock:
-            if self.value is None and self.failure is None:
-                try:
-                    self.value = await make()
-                except (Missing, OutboundError) as failure:
-                    self.failure = failure
+        if self.value is None and self.failure is None:
+            async with self.lock:
+                await self._make(make)
         if isinstance(self.failure, OutboundError):
             raise OutboundError(self.failure.reason)
         if self.failure is not None:
             raise Missing(str(self.failure))
         return self.value
+
+    async def _make(self, make: Callable[[], Awaitable[Any]]) -> None:
+        if self.value is None and self.failure is None:  # nobody made it while this one waited
+            try:
+                self.value = await make()
+            except (Missing, OutboundError) as failure:
+                self.failure = failure
 
 
 def pairs(fields: Changes) -> list[tuple[str, str]]:

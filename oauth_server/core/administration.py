@@ -9,6 +9,7 @@ from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.limits import own
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
@@ -43,7 +44,9 @@ class Administration:
         self.location = store.location
         self.users = Users(store, RevocationFilter(store, clock), clock)
         self.clients = Clients(store, clock)
-        self.registration = Registration(settings, issuer, store, Refusals(store, clock), clock)
+        self.registration = Registration(
+            settings, issuer, store, RateLimits(store, clock), Refusals(store, clock), clock
+        )
         self.initial_access_tokens = InitialAccessTokens(store, clock)
         self.keys = KeyRotation(store, settings, clock)
         self._store = store

@@ -13,16 +13,9 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import TOKEN_PATH
 from oauth_server.core.fetched import Connect, Fetched, FetchError
-from oauth_server.core.jwt import (
-    CLOCK_SKEW,
-    AssertionKey,
-    JwtError,
-    assertion_keys,
-    assertion_kid,
-    check_times,
-    encodable,
-    verify_assertion,
-)
+from oauth_server.core.jwt import AssertionKey, assertion_keys, verify_assertion
+from oauth_server.core.jwt_parts import CLOCK_SKEW, JwtError, assertion_kid, check_times, encodable
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.outbound import Limits
 from oauth_server.store.records import Client
 from oauth_server.store.store import Store
@@ -38,11 +31,13 @@ REFETCH: Final = 60  # seconds after which an unknown kid may make a key set be 
 class ClientAssertions:
     """Checks assertions against the keys of the client they are for."""
 
-    def __init__(self, deployment: Deployment, store: Store, connect: Connect, clock: Clock) -> None:
+    def __init__(
+        self, deployment: Deployment, store: Store, connect: Connect, rate_limits: RateLimits, clock: Clock
+    ) -> None:
         self._audiences = (deployment.issuer, deployment.url(TOKEN_PATH))
         self._store = store
         self._clock = clock
-        self._key_sets = Fetched(connect, LIMITS, _parse_keys, clock)
+        self._key_sets = Fetched(connect, LIMITS, _parse_keys, rate_limits, clock)
 
     async def check(self, client: Client, assertion: str) -> None:
         """Accept an assertion of this client, once; raises JwtError naming the check that failed."""

@@ -14,9 +14,17 @@ from urllib.parse import unquote_plus
 from oauth_server.core.client_assertions import ASSERTION_TYPE, ClientAssertions
 from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients, secret_hash
-from oauth_server.core.errors import InvalidClientDocumentError, InvalidClientError, InvalidRequestError
-from oauth_server.core.jwt import JwtError, unverified_subject
+from oauth_server.core.errors import (
+    InvalidClientDocumentError,
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidTokenError,
+)
+from oauth_server.core.jwt_parts import JwtError, unverified_subject
+from oauth_server.core.policies import REFUSALS
+from oauth_server.core.rate_limits import RateLimits, caller
 from oauth_server.core.refusals import Refusals
+from oauth_server.core.tokens import Tokens
 from oauth_server.store.records import Client
 
 Holding = Literal["code", "refresh_token", "token"]
@@ -87,11 +95,19 @@ class ClientAuthentication:
     """Checks that a request comes from the client it names."""
 
     def __init__(
-        self, clients: Clients, documents: ClientDocuments, assertions: ClientAssertions, refusals: Refusals
+        self,
+        clients: Clients,
+        tokens: Tokens,
+        documents: ClientDocuments,
+        assertions: ClientAssertions,
+        rate_limits: RateLimits,
+        refusals: Refusals,
     ) -> None:
         self._clients = clients
+        self._tokens = tokens
         self._documents = documents
         self._assertions = assertions
+        self._rate_limits = rate_limits
         self._refusals = refusals
 
     async def authenticate(
@@ -101,24 +117,37 @@ class ClientAuthentication:
 
         `holding` names the parameter with the code or token that the request is about: a client known by its metadata
         document is taken as it was when that was consented to.
+
+        Refusals are counted by address. Beyond the bound RateLimitedError is raised where nothing is presented but an
+        id; whoever presents credentials is judged by them, so that no neighbour's flood keeps them out.
         """
         try:
             shown = presented(authorization, form)
         except InvalidClientError as error:
-            await self._refusals.record("client.authentication", detail=error.reason)
+            await self._refuse("", error)
             raise
+        if shown.method == "none":
+            self._rate_limits.admit(REFUSALS, caller())
         try:
             return await self._judge(shown, form, holding)
         except InvalidClientError as error:
-            await self._refusals.record("client.authentication", client_id=shown.client_id, detail=error.reason)
+            await self._refuse(shown.client_id, error)
             raise
+
+    async def _refuse(self, client_id: str, error: InvalidClientError) -> None:
+        self.refused()
+        await self._refusals.record("client.authentication", client_id=client_id, detail=error.reason)
+
+    def refused(self) -> None:
+        """Count a refusal by the caller's address: of credentials, or of what a public client presented."""
+        self._rate_limits.count(REFUSALS, caller())
 
     async def _judge(self, shown: Presented, form: Mapping[str, str], holding: Holding | None) -> Client:
         client = await self._clients.find(shown.client_id) if "\x00" not in shown.client_id else None
         if client is not None and client.source == "document":
             self._admit(client)
             held = form.get(holding) if holding is not None else None
-            client = client if held is None else await self._clients.consented(client, held, code=holding == "code")
+            client = client if held is None else await self._as_consented(client, held, code=holding == "code")
         stored = (client.secret_hash if client else None) or _ABSENT
         # Compared even for an unknown client, so that the answer takes the same time.
         secret = shown.credential if shown.method.startswith("client_secret") else None
@@ -138,6 +167,15 @@ class ClientAuthentication:
         elif client.confidential and not matches:
             raise InvalidClientError(reason="wrong client secret", basic=shown.basic)
         return client
+
+    async def _as_consented(self, client: Client, held: str, *, code: bool) -> Client:
+        if code:
+            return await self._clients.of_code(client, held)
+        try:
+            grant_id = (await self._tokens.verify(held)).grant_id
+        except InvalidTokenError:
+            return await self._clients.of_refresh_token(client, held)
+        return await self._clients.of_grant(client, grant_id)
 
     def _admit(self, client: Client) -> None:
         try:

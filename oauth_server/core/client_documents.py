@@ -13,6 +13,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.document_urls import host_of, problem_of
 from oauth_server.core.errors import InvalidClientDocumentError, OAuthError
 from oauth_server.core.fetched import Connect, Fetched, FetchError
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.settings import Settings
 from oauth_server.outbound import Limits
 from oauth_server.store.records import Client
@@ -36,10 +37,10 @@ def document_digest(client: Client) -> bytes:
 class ClientDocuments:
     """Clients known by the documents they publish, as the operator's policy admits them."""
 
-    def __init__(self, settings: Settings, connect: Connect, clock: Clock) -> None:
+    def __init__(self, settings: Settings, connect: Connect, rate_limits: RateLimits, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._documents = Fetched(connect, LIMITS, self._parse, clock)
+        self._documents = Fetched(connect, LIMITS, self._parse, rate_limits, clock)
 
     def admit(self, client_id: str) -> None:
         """Refuse a URL that is no client identifier, or not one the operator admits; nothing is fetched.

@@ -21,7 +21,8 @@ from oauth_server.core.errors import (
     InvalidRedirectUriError,
     InvalidScopeError,
 )
-from oauth_server.core.jwt import JwtError, assertion_keys
+from oauth_server.core.jwt import assertion_keys
+from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.redirect_uris import check_registrable, is_loopback
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import Client, ClientSource

@@ -27,9 +27,17 @@ class Clients:
         """The client of that id; None for one that ended unused."""
         return await self._store.read(clients.find, client_id, self._clock())
 
-    async def consented(self, client: Client, held: str, *, code: bool) -> Client:
-        """A client known by its metadata document, as it was when a code, or else a refresh token, was consented to."""
-        return await self._store.read(documents.consented, client, token_hash(held), code=code)
+    async def of_code(self, client: Client, code: str) -> Client:
+        """A client known by its metadata document, as it was when a code was consented to."""
+        return await self._store.read(documents.of_code, client, token_hash(code))
+
+    async def of_refresh_token(self, client: Client, token: str) -> Client:
+        """A client known by its metadata document, as it was when the grant of a refresh token was consented to."""
+        return await self._store.read(documents.of_refresh, client, token_hash(token))
+
+    async def of_grant(self, client: Client, grant_id: str) -> Client:
+        """A client known by its metadata document, as it was when a grant was consented to."""
+        return await self._store.read(documents.of_grant, client, grant_id)
 
     async def configure(self, settings: Settings) -> None:
         """Make the pre-registered client what the settings say."""

@@ -7,6 +7,8 @@ OpenID Connect Core 1.0 section 3.1.2.6.
 import re
 from typing import ClassVar
 
+from oauth_server.core.policies import Policy
+
 # error_description = 1*( %x20-21 / %x23-5B / %x5D-7E ); everything else is replaced.
 _DESCRIPTION = re.compile(r"[^\x20\x21\x23-\x5B\x5D-\x7E]")
 
@@ -229,24 +231,44 @@ class TemporarilyUnavailableError(OAuthError):
     default = "The server cannot reach its database at the moment; try again in a few seconds."
     retry_after = 5  # seconds
 
-
-class TooManyRegistrationsError(TemporarilyUnavailableError):
-    """A registration beyond what anybody may register (RFC 7591 section 5); `retry_after` in seconds."""
-
-    status = 429
-    default = "Too many clients were registered; try again later, or use the client_id of an earlier registration."
-
-    def __init__(self, *, reason: str, retry_after: int) -> None:
-        super().__init__(reason=reason, check="registration_bounds")
-        self.retry_after = retry_after
+    def headers(self) -> dict[str, str]:
+        """The header fields that say when to come back (RFC 9110 section 10.2.3)."""
+        return {"Retry-After": str(self.retry_after)}
 
 
-class TooManyAttemptsError(TemporarilyUnavailableError):
-    """A password that is not even looked at: too many wrong ones came before it; `retry_after` in seconds."""
+class RateLimitedError(TemporarilyUnavailableError):
+    """A request beyond a bound (RFC 6585 section 4); `retry_after` in seconds. Nothing was looked up or changed."""
 
     status = 429
+    what: ClassVar[str] = "requests"
 
-    def __init__(self, *, reason: str, retry_after: int) -> None:
+    def __init__(self, policy: Policy, *, reason: str, retry_after: int, description: str = "") -> None:
         seconds = "1 second" if retry_after == 1 else f"{retry_after} seconds"
-        super().__init__(f"Too many attempts; try again in {seconds}.", reason=reason, check="attempts")
+        sentence = description or f"Too many {self.what}; try again in {seconds}."
+        super().__init__(sentence, reason=f"{policy.name} {reason}", check="rate_limit")
+        self.policy = policy
         self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        """Retry-After, and which bound was reached."""
+        return self.policy.headers(self.retry_after)
+
+
+class TooManyRegistrationsError(RateLimitedError):
+    """A registration beyond what anybody may register (RFC 7591 section 5)."""
+
+    def __init__(self, policy: Policy, *, reason: str, retry_after: int) -> None:
+        sentence = "Too many clients were registered; try again later, or use the client_id of an earlier registration."
+        super().__init__(policy, reason=reason, retry_after=retry_after, description=sentence)
+
+
+class TooManyAttemptsError(RateLimitedError):
+    """A password that is not even looked at: too many wrong ones came before it."""
+
+    what = "attempts"
+
+
+class BusyError(TemporarilyUnavailableError):
+    """More passwords wait to be checked than can be in a few seconds; nothing was counted."""
+
+    default = "Too many people are signing in at the moment; try again in a few seconds."

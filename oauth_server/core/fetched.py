@@ -10,8 +10,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from oauth_server.core.clock import Clock
+from oauth_server.core.errors import BusyError
+from oauth_server.core.policies import FETCHES, HOST_FETCHES
+from oauth_server.core.rate_limits import RateLimits, caller
 from oauth_server.outbound import Answer, Limits, Outbound, OutboundError
 
 Connect = Callable[[Limits], Outbound]
@@ -22,6 +26,8 @@ UNSTATED: Final = 300  # seconds where its headers say nothing
 FAILURE: Final = 60  # seconds in which a document that could not be used is not asked for again
 MAX_KEPT: Final = 1000
 MAX_AT_ONCE: Final = 8
+MAX_WAITING: Final = 32
+_BUSY: Final = "Too many documents of applications are being fetched at the moment; try again in a few seconds."
 _MAX_ETAG: Final = 128
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_AGE = re.compile(r'(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
@@ -55,8 +61,16 @@ class Fetched(Generic[T]):
     `parse` makes one usable; what it finds wrong it raises as ValueError, in words that end a sentence.
     """
 
-    def __init__(self, connect: Connect, limits: Limits, parse: Callable[[str, object], T], clock: Clock) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        limits: Limits,
+        parse: Callable[[str, object], T],
+        rate_limits: RateLimits,
+        clock: Clock,
+    ) -> None:
         self._connect = connect
+        self._rate_limits = rate_limits
         self._limits = limits
         self._parse = parse
         self._clock = clock
@@ -67,12 +81,14 @@ class Fetched(Generic[T]):
     async def get(self, url: str, *, not_older_than: float = 0.0) -> T:
         """The document, from the cache while it is fresh and was fetched at or after a Unix time; raises FetchError.
 
-        However many ask at the same time, one request is sent.
+        However many ask at the same time, one request is sent. RateLimitedError where too many were sent for this
+        caller, or to this host.
         """
         kept = self._kept.get(url)
         if kept is None or kept.until <= self._clock() or kept.at < not_older_than:
             task = self._running.get(url)
             if task is None:
+                self._bound(url)
                 task = self._running[url] = asyncio.create_task(self._renew(url, kept))
                 task.add_done_callback(lambda _: self._running.pop(url, None))
             # Whoever asked first may go away; the others still get their answer.
@@ -80,6 +96,13 @@ class Fetched(Generic[T]):
         if isinstance(kept.found, FetchError):
             raise FetchError(str(kept.found), kept.found.reason)
         return kept.found
+
+    def _bound(self, url: str) -> None:
+        # The caller's bound first: whoever reached it cannot go on to fill a host's for everybody.
+        self._rate_limits.take(FETCHES, caller())
+        self._rate_limits.take(HOST_FETCHES, urlsplit(url).netloc.lower())
+        if len(self._running) >= MAX_WAITING:
+            raise BusyError(_BUSY, reason=f"{len(self._running)} documents are being fetched", check="fetches")
 
     async def _renew(self, url: str, known: _Kept[T] | None) -> _Kept[T]:
         async with self._slots:

@@ -1,11 +1,10 @@
 """JSON Web Tokens: the only module that touches python-jose, whose defaults accept forgeries.
 
-Sources: RFC 7515, RFC 7519, RFC 7638 (kid), RFC 8725 sections 3.1 to 3.11, RFC 9068 section 2.1 (typ).
+Sources: RFC 7515, RFC 7517, RFC 7638 (kid), RFC 7523, RFC 8725 sections 3.1 to 3.11, RFC 9068 section 2.1 (typ).
 """
 
 import hashlib
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk, jws
 
-MAX_LENGTH = 8192
-CLOCK_SKEW = 60  # seconds that iat and nbf may lie in the future
-_LAST_DATE = 1e12  # seconds, some thirty thousand years from now
+from oauth_server.core.jwt_parts import JwtError, decoded, encoded, header_of, parsed_object
+
 ACCESS_TOKEN_TYPES = frozenset(("at+jwt", "application/at+jwt"))
 ID_TOKEN_TYPES = frozenset(("JWT",))
 _ASSERTION_TYPES = frozenset(("jwt", "client-authentication+jwt"))
@@ -32,15 +30,6 @@ _ALGORITHMS: Mapping[tuple[object, object], tuple[str, ...]] = {
 }
 
 
-class JwtError(Exception):
-    """A token that is not acceptable; `check` names the failed check, `reason` what was seen."""
-
-    def __init__(self, check: str, reason: str) -> None:
-        super().__init__(reason)
-        self.check = check
-        self.reason = reason
-
-
 @dataclass(frozen=True)
 class Key:
     """A signing key, parsed once: parsing a PEM for every token costs fifty times the signature."""
@@ -50,21 +39,6 @@ class Key:
     private: Any
     public: Any
     public_jwk: Mapping[str, str]
-
-
-def _b64(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def _unb64(part: str) -> bytes:
-    try:
-        data = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except ValueError:
-        raise JwtError("format", "not base64url") from None
-    # A decoder that ignores stray characters or unused bits would accept many spellings of one token.
-    if _b64(data) != part:
-        raise JwtError("format", "not canonical base64url")
-    return data
 
 
 def generate_pem(alg: str) -> str:
@@ -81,14 +55,17 @@ def generate_pem(alg: str) -> str:
 
 
 def load_key(private_pem: str, alg: str) -> Key:
-    """Parse a private key; its kid is the RFC 7638 thumbprint of the public half."""
-    private = jwk.construct(private_pem, alg)
-    public = private.public_key()
+    """Parse a private key; its kid is the RFC 7638 thumbprint of the public half. Raises JwtError."""
+    try:
+        private = jwk.construct(private_pem, alg)
+        public = private.public_key()
+    except Exception as error:  # noqa: BLE001 - whatever a damaged key makes of the libraries below
+        raise JwtError("key", f"no private key for {alg} ({type(error).__name__})") from None
     raw: dict[str, Any] = public.to_dict()
     members = ("crv", "kty", "x", "y") if alg == "ES256" else ("e", "kty", "n")
     required = {name: v.decode() if isinstance(v := raw[name], bytes) else v for name in members}
     thumbprint = hashlib.sha256(json.dumps(required, separators=(",", ":"), sort_keys=True).encode()).digest()
-    kid = _b64(thumbprint)
+    kid = encoded(thumbprint)
     return Key(kid, alg, private, public, {**required, "kid": kid, "use": "sig", "alg": alg})
 
 
@@ -98,32 +75,13 @@ def sign(key: Key, claims: Mapping[str, Any], typ: str) -> str:
     return token
 
 
-def _object(data: bytes, part: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        raise JwtError("format", f"the {part} is not JSON") from None
-    if not isinstance(value, dict):
-        raise JwtError("format", f"the {part} is not a JSON object")
-    return value
-
-
-def _header(token: str) -> dict[str, Any]:
-    if len(token) > MAX_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - header.payload.signature
-        raise JwtError("format", "not a compact JWS")
-    header, payload, signature = token.split(".")
-    _unb64(payload)
-    _unb64(signature)
-    return _object(_unb64(header), "header")
-
-
 def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[str, Any]:
     """The claims of a token signed by one of our keys; raises JwtError otherwise.
 
     The key is chosen by `kid` and pins the algorithm; key material in the header (jwk, jku, x5u) is never looked
     at. Claims are not judged here.
     """
-    header = _header(token)
+    header = header_of(token)
     if str(header.get("typ", "")).lower() not in {t.lower() for t in types}:
         raise JwtError("type", f"typ is {header.get('typ')!r:.60}, not {' or '.join(sorted(types))}")
     if "crit" in header:
@@ -138,7 +96,7 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
         payload = jws.verify(token, key.public, algorithms=[key.alg])
     except Exception as error:  # noqa: BLE001 - TypeError, OverflowError and others escape on hostile input
         raise JwtError("signature", f"the signature does not verify ({type(error).__name__})") from None
-    return _object(payload, "payload")
+    return parsed_object(payload, "payload")
 
 
 @dataclass(frozen=True)
@@ -179,7 +137,7 @@ def _assertion_key(member: Mapping[str, Any]) -> AssertionKey | None:
         return None
     try:
         jwk.construct(dict(member), algorithms[0])
-        sound = member["kty"] != "RSA" or _sound(*(int.from_bytes(_unb64(member[name])) for name in ("n", "e")))
+        sound = member["kty"] != "RSA" or _sound(*(int.from_bytes(decoded(member[name])) for name in ("n", "e")))
     except Exception as error:  # noqa: BLE001 - whatever hostile numbers make of the libraries below
         raise JwtError("key", f"a key of the set cannot be read ({type(error).__name__})") from None
     if not sound:
@@ -192,51 +150,12 @@ def _sound(modulus: int, exponent: int) -> bool:
     return MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS and exponent < MAX_RSA_EXPONENT
 
 
-def assertion_kid(token: str) -> str | None:
-    """The kid of an assertion's header, None without one; raises JwtError for what is no JWS."""
-    kid = _header(token).get("kid")
-    return kid if isinstance(kid, str) else None
-
-
-def unverified_subject(token: str) -> str:
-    """The sub of a JWT that nobody verified yet, to find the keys by; raises JwtError."""
-    _header(token)
-    subject = _object(_unb64(token.split(".")[1]), "payload").get("sub")
-    if not isinstance(subject, str) or not encodable(subject):
-        raise JwtError("claims", "sub is missing or not a string")
-    return subject
-
-
-def encodable(text: str) -> bool:
-    """Whether UTF-8 has the text: JSON can spell half of a surrogate pair, which no database takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def unverified_statement(token: object) -> dict[str, Any]:
-    """The claims of a software statement that nobody verified, if it is signed and names its issuer; raises JwtError.
-
-    Source: RFC 7591 section 2.3.
-    """
-    if not isinstance(token, str):
-        raise JwtError("format", "not a string")
-    if _header(token).get("alg") in (None, "none") or token.endswith("."):
-        raise JwtError("signature", "the statement is not signed")
-    claims = _object(_unb64(token.split(".")[1]), "payload")
-    if not isinstance(claims.get("iss"), str):
-        raise JwtError("claims", "iss is missing or not a string")
-    return claims
-
-
 def verify_assertion(token: str, keys: Collection[AssertionKey], algorithms: Collection[str]) -> dict[str, Any]:
     """The claims of a client assertion signed by one of the client's keys; raises JwtError (RFC 7523 section 3).
 
     `algorithms` are those the client may use; each key takes only those of its own type. Claims are not judged here.
     """
-    header = _header(token)
+    header = header_of(token)
     # "application/" may be left out of a typ (RFC 7515 section 4.1.9).
     if "typ" in header and str(header["typ"]).lower().removeprefix("application/") not in _ASSERTION_TYPES:
         raise JwtError("type", f"typ is {header['typ']!r:.60}")
@@ -251,31 +170,7 @@ def verify_assertion(token: str, keys: Collection[AssertionKey], algorithms: Col
             payload = jws.verify(token, jwk.construct(dict(key.public_jwk), alg), algorithms=[alg])
         except Exception:  # noqa: BLE001, S112 - another key may be the right one; hostile input raises anything
             continue
-        return _object(payload, "payload")
+        return parsed_object(payload, "payload")
     if not candidates:
         raise JwtError("key", "no key of the client has this kid and takes this alg")
     raise JwtError("signature", "the signature does not verify with any key of the client")
-
-
-def _is_number(value: object) -> bool:
-    """Whether this is a NumericDate (RFC 7519 section 2); Python's JSON also reads NaN, Infinity and 1000 digits."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LAST_DATE
-
-
-def check_times(claims: Mapping[str, Any], now: float) -> None:
-    """Require exp and iat, and refuse what has expired or is not valid yet; raises JwtError."""
-    for name in ("exp", "iat"):
-        if name not in claims:
-            raise JwtError("claims", f"{name} is missing")
-    for name in ("exp", "iat", "nbf"):
-        if name in claims and not _is_number(claims[name]):
-            raise JwtError("claims", f"{name} is not a number")
-    if claims["exp"] <= now:
-        raise JwtError("expiry", f"expired {now - claims['exp']:.0f} s ago")
-    if max(claims["iat"], claims.get("nbf", 0)) > now + CLOCK_SKEW:
-        raise JwtError("not_before", "not valid yet")
-
-
-def left_half_hash(text: str) -> str:
-    """The at_hash of OpenID Connect Core section 3.1.3.6, for algorithms built on SHA-256."""
-    return _b64(hashlib.sha256(text.encode("ascii")).digest()[:16])

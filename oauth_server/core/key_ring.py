@@ -2,15 +2,17 @@
 
 import logging
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import anyio
 
 from oauth_server.core.clock import Clock
 from oauth_server.core.jwt import Key, load_key
+from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.keys import VERIFIES_AFTER, Keys, alive, in_force, signer
-from oauth_server.core.settings import Settings, SettingsError
+from oauth_server.core.settings import ENV_NAMES, Settings, SettingsError
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.store import Store
@@ -33,14 +35,16 @@ class KeyRing:
         self._reloading = anyio.Lock()
         self._parsed: dict[str, Key] = {}
         self._unreadable: set[str] = set()
+        self._unsigned: set[KeyUse] = set()
         self._stored: list[SigningKey] = []
         self._keys: Keys | None = None
         self._until = -math.inf  # when the keys stand otherwise, by the clock alone
 
     async def open(self) -> None:
-        """Load the keys, making what is missing; raises SettingsError where the stored ones cannot be decrypted."""
-        await self.rotation.check()
-        await self.rotation.seal_plain()
+        """Load the keys, making what is missing; raises SettingsError where a stored one cannot be read."""
+        for key in await self._store.read(verbs.listed):
+            self._load(key)
+        await self.rotation.settle()
         await self.reload()
 
     def current(self) -> Keys:
@@ -51,16 +55,16 @@ class KeyRing:
         return self._keys
 
     async def reload(self) -> None:
-        """Take in what the store has; a key that cannot be decrypted is left out, and told."""
+        """Take in what the store has; a key that cannot be read signs and verifies nothing here, and is told once."""
         async with self._reloading:  # of two at once, the one that read first must not have the last word
-            stored = self._readable(await self._store.read(verbs.listed))
+            stored = await self._store.read(verbs.listed)
             missing = [use for use, alg in self._algorithms.items() if signer(stored, use, alg, self._clock()) is None]
             for use in missing:
                 await self.rotation.add_if_none(use)
             if missing:
-                stored = self._readable(await self._store.read(verbs.listed))
+                stored = await self._store.read(verbs.listed)
             self._stored, self._until = stored, -math.inf
-            self._parsed = {key.kid: self._parsed[key.kid] for key in stored}
+            self._parsed = {key.kid: parsed for key in stored if (parsed := self._readable(key)) is not None}
 
     async def tend(self) -> None:
         """Do each second what is due, for ever; what fails is told once, and tried again."""
@@ -92,32 +96,49 @@ class KeyRing:
         """Whether a key is to be succeeded, and is not yet."""
         return 0 < self._max_age <= now - key.signs_from and key.stops_at is None
 
-    def _readable(self, stored: list[SigningKey]) -> list[SigningKey]:
-        found = []
-        for key in stored:
-            if key.kid not in self._parsed:
-                try:
-                    self._parsed[key.kid] = load_key(self.rotation.sealing.open(key), key.alg)
-                except SettingsError as error:
-                    if key.kid not in self._unreadable:
-                        logger.error("tokens of the signing key %s are refused here: %s", key.kid, error)  # noqa: TRY400
-                    self._unreadable.add(key.kid)
-                    continue
-            found.append(key)
-        return found
+    def _load(self, key: SigningKey) -> Key:
+        """Parse a stored key, once; raises SettingsError."""
+        if key.kid not in self._parsed:
+            try:
+                self._parsed[key.kid] = load_key(self.rotation.sealing.open(key), key.alg)
+            except JwtError as error:
+                raise SettingsError(
+                    ENV_NAMES["database_url"],
+                    f"the signing key {key.kid} in it is damaged: {error.reason}",
+                    "`keys rotate --now`, and `keys retire` of that key",
+                ) from None
+        return self._parsed[key.kid]
+
+    def _readable(self, key: SigningKey) -> Key | None:
+        try:
+            return self._load(key)
+        except SettingsError as error:
+            if key.kid not in self._unreadable:
+                logger.error("tokens of the signing key %s are refused here: %s", key.kid, error)  # noqa: TRY400
+            self._unreadable.add(key.kid)
+            return None
 
     def _standing(self, now: float) -> tuple[Keys, float]:
-        living = alive(self._stored, now)
-        signs = {use: signer(living, use, alg, now) or self._newest(use, alg) for use, alg in self._algorithms.items()}
-        living += [key for key in signs.values() if key not in living]
-        keys = Keys([(key, self._parsed[key.kid]) for key in living], signs["access"], signs["id"])
+        readable = [key for key in self._stored if key.kid in self._parsed]
+        living = alive(readable, now)
+        signs = {
+            use: signer(living, use, alg, now) or _newest(readable, use, alg) for use, alg in self._algorithms.items()
+        }
+        living += [key for key in signs.values() if key is not None and key not in living]
+        self._tell_unsigned({use for use, key in signs.items() if key is None})
+        loaded = [(key, self._parsed[key.kid]) for key in living]
+        keys = Keys(loaded, {use: None if key is None else key.kid for use, key in signs.items()})
         moments = [moment for key in living for moment in (key.signs_from, key.stops_at) if moment is not None]
         moments += [key.stops_at + VERIFIES_AFTER for key in living if key.stops_at is not None]
         return keys, min((moment for moment in moments if moment > now), default=math.inf)
 
-    def _newest(self, use: KeyUse, alg: str) -> SigningKey:
-        """The last key of a use that signed, until another one is made."""
-        own = [key for key in self._stored if (key.use, key.alg) == (use, alg)]
-        if not own:
-            raise StoreUnavailableError(f"no signing key for {use} tokens can be read")
-        return max(own, key=lambda key: key.signs_from)
+    def _tell_unsigned(self, uses: set[KeyUse]) -> None:
+        for use in uses - self._unsigned:
+            logger.error("no signing key for %s tokens can be read: none is issued here", use)
+        self._unsigned = uses
+
+
+def _newest(keys: Iterable[SigningKey], use: KeyUse, alg: str) -> SigningKey | None:
+    """The last key of a use that signed, until another one is made."""
+    own = (key for key in keys if (key.use, key.alg) == (use, alg))
+    return max(own, key=lambda key: key.signs_from, default=None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from oauth_server.core.capabilities import ID_TOKEN_ALGORITHMS
+from oauth_server.core.errors import TemporarilyUnavailableError
 from oauth_server.core.jwt import Key
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.store.records import KeyUse, SigningKey
@@ -42,16 +43,39 @@ def signer(keys: Iterable[SigningKey], use: KeyUse, alg: str, now: float) -> Sig
 class Keys:
     """The keys as they stand at one moment. Tokens verify against every key of their use; one of them signs."""
 
-    def __init__(self, loaded: Sequence[tuple[SigningKey, Key]], access: SigningKey, identity: SigningKey) -> None:
+    def __init__(self, loaded: Sequence[tuple[SigningKey, Key]], signing: Mapping[KeyUse, str | None]) -> None:
+        """Take the keys with their rows, and the kid of the one that signs for each use, None where none can."""
         self.access: Mapping[str, Key] = {key.kid: key for entry, key in loaded if entry.use == "access"}
         self.id: Mapping[str, Key] = {key.kid: key for entry, key in loaded if entry.use == "id"}
-        self.sign_access = self.access[access.kid]
-        self.sign_id = self.id[identity.kid]
+        self._signing = signing
+
+    @property
+    def sign_access(self) -> Key:
+        """The key that signs access tokens; raises TemporarilyUnavailableError where none can."""
+        return self._signer("access", self.access)
+
+    @property
+    def sign_id(self) -> Key:
+        """The key that signs ID tokens and introspection; raises TemporarilyUnavailableError where none can."""
+        return self._signer("id", self.id)
+
+    def require_signers(self) -> None:
+        """Raise TemporarilyUnavailableError unless every kind of token can be signed."""
+        _ = self.sign_access, self.sign_id
 
     @property
     def all(self) -> tuple[Key, ...]:
         """Every key, for the key set that is published."""
         return (*self.access.values(), *self.id.values())
+
+    def _signer(self, use: KeyUse, keys: Mapping[str, Key]) -> Key:
+        kid = self._signing[use]
+        if kid is None:
+            raise TemporarilyUnavailableError(
+                "The server has no key to sign tokens with at the moment; its operator is told why.",
+                reason=f"no signing key for {use} tokens can be read",
+            )
+        return keys[kid]
 
 
 @dataclass(frozen=True)

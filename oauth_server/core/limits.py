@@ -8,12 +8,14 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
 from oauth_server.core.audit import EventName, caller_address, event
 from oauth_server.core.clock import Clock
 from oauth_server.core.errors import TooManyAttemptsError
+from oauth_server.core.policies import Policy
 from oauth_server.store.records import Bucket, Full
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, limits
@@ -42,12 +44,12 @@ class Attempt:
 
 def own(kind: Kind, value: str | bytes) -> Bucket:
     """The attempts at one account, of one known browser, or in one session; a success forgets them."""
-    return Bucket(kind, _key(kind, value), *_OWN)
+    return Bucket(kind, bucket_key(kind, value), *_OWN)
 
 
 def of_caller() -> Bucket:
     """The attempts from the caller's address, which only time forgets: a guesser may have an account too."""
-    return Bucket("address", _key("address", source_of(caller_address.get())), *_ADDRESS, shared=True)
+    return Bucket("address", bucket_key("address", source_of(caller_address.get())), *_ADDRESS, shared=True)
 
 
 class Limits:
@@ -65,6 +67,7 @@ class Limits:
             outcome = await self._store.write(limits.take, buckets, now)
         if isinstance(outcome, Full):
             raise TooManyAttemptsError(
+                Policy(f"attempts-by-{outcome.bucket.kind}", outcome.bucket.size, outcome.bucket.window),
                 reason=f"the bound by {outcome.bucket.kind} is reached, for {caller_address.get()}",
                 retry_after=max(1, math.ceil(outcome.until - now)),
             )
@@ -79,11 +82,16 @@ class Limits:
         )
         await self._store.write(audit.append, event(now, name, "failure", actor=actor), *limited)
 
+    async def withdrawn(self, attempt: Attempt) -> None:
+        """Take back an attempt that was not judged."""
+        await self._store.write(limits.lower, attempt.buckets, self._clock())
+
     async def succeeded(self, attempt: Attempt) -> None:
         """Take the attempt back, and with it the failures that came before it from whoever succeeded."""
         await self._store.write(limits.give_back, attempt.buckets, self._clock())
 
 
+@lru_cache(4096)
 def source_of(address: str) -> str:
     """What attempts and registrations are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
@@ -97,6 +105,7 @@ def source_of(address: str) -> str:
     return str(IPv6Network((int(found), _IPV6_SITE), strict=False))
 
 
-def _key(kind: str, value: str | bytes) -> bytes:
+def bucket_key(kind: str, value: str | bytes) -> bytes:
+    """How the store names a bucket: it needs to know nobody's name or address."""
     text = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
     return hashlib.sha256(kind.encode() + b"\x00" + text).digest()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from oauth_server.core.audit import caller_address, event
+from oauth_server.core.audit import event
 from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES, capabilities
 from oauth_server.core.client_metadata import fingerprint, parse_client, registered_metadata
 from oauth_server.core.clients import secret_hash
@@ -23,8 +23,10 @@ from oauth_server.core.errors import (
     UnapprovedSoftwareStatementError,
 )
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
-from oauth_server.core.jwt import JwtError, unverified_statement
-from oauth_server.core.limits import source_of
+from oauth_server.core.jwt_parts import JwtError, unverified_statement
+from oauth_server.core.limits import bucket_key
+from oauth_server.core.policies import Policy
+from oauth_server.core.rate_limits import RateLimits, caller
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
@@ -37,23 +39,37 @@ UNUSED_LIFETIME: Final = 24 * 3600  # seconds
 # An unused client that is shared gets its full time back, and that costs a write at most this often.
 RENEWED_AFTER: Final = 3600  # seconds
 BOUNDS: Final = Bounds(
-    # A class or an office behind one address, each with a port of its own in the redirect URI, and each trying twice.
+    # A class or an office behind one address, each with a port of its own in the redirect URI, and each trying twice;
+    # one more each 36 seconds. Deleting a client gives nothing back.
     from_source=100,
     window=3600,
     # At a few kilobytes each, some tens of megabytes; a flood that fills it ends within a day by itself.
     unused=10_000,
 )
+_BY_ADDRESS: Final = Policy("registrations", BOUNDS.from_source, BOUNDS.window)
+_UNUSED: Final = Policy("unused-clients", BOUNDS.unused, UNUSED_LIFETIME)
+_CEILING_LOOK: Final = 5  # seconds after which it is looked up again whether there is room for an unused client
 
 
 class Registration:
     """Registers clients as the settings allow."""
 
-    def __init__(self, settings: Settings, issuer: str | None, store: Store, refusals: Refusals, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        issuer: str | None,
+        store: Store,
+        rate_limits: RateLimits,
+        refusals: Refusals,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._refusals = refusals
         self._issuer = issuer
         self._store = store
+        self._rate_limits = rate_limits
         self._clock = clock
+        self._ceiling = TooMany("unused", 0.0), 0.0  # when it was reached last, and until when that is not looked up
         self._initial = InitialAccessTokens(store, clock)
 
     @property
@@ -145,26 +161,34 @@ class Registration:
 
     async def _join(self, client: Client) -> Client:
         now = client.created_at
-        client = replace(client, registered_from=source_of(caller_address.get()), unused_until=now + UNUSED_LIFETIME)
+        source = caller()
+        client = replace(client, registered_from=source, unused_until=now + UNUSED_LIFETIME)
         if not client.confidential:
             client = replace(client, fingerprint=(print_ := fingerprint(client)))
             known = await self._store.read(registrations.shared, print_, now + UNUSED_LIFETIME - RENEWED_AFTER)
             if known is not None:
                 return known
+        # What a flood gets beyond its bounds costs neither the write lock nor a count of clients.
+        self._rate_limits.admit(_BY_ADDRESS, source)
+        known_full, until = self._ceiling
+        if now < until:
+            raise _too_many(known_full, source, now)
         outcome: Client | TooMany = await self._store.write(
             audit.recorded,
             lambda found: _registered(client) if found == client else None,
             registrations.register,
             client,
             BOUNDS,
+            bucket_key("registration", source),
             now,
         )
-        if isinstance(outcome, TooMany):
-            raise TooManyRegistrationsError(
-                reason=f"the bound {outcome.bound} is reached, for {client.registered_from}",
-                retry_after=max(1, math.ceil(outcome.until - now)),
-            )
-        return outcome
+        if not isinstance(outcome, TooMany):
+            return outcome
+        if outcome.bound == "from_source":
+            self._rate_limits.fill(_BY_ADDRESS, source, outcome.until)
+        else:
+            self._ceiling = outcome, now + _CEILING_LOOK
+        raise _too_many(outcome, source, now)
 
 
 def parse_registration(
@@ -185,6 +209,11 @@ def parse_registration(
         methods=CLIENT_AUTH_METHODS,
         grant_types=grant_types,
     )
+
+
+def _too_many(found: TooMany, source: str, now: float) -> TooManyRegistrationsError:
+    policy = _BY_ADDRESS if found.bound == "from_source" else _UNUSED
+    return TooManyRegistrationsError(policy, reason=f"for {source}", retry_after=max(1, math.ceil(found.until - now)))
 
 
 def needs_secret(client: Client) -> bool:

@@ -77,8 +77,12 @@ class RevocationFilter:
         until = self._until
         return bool(until) and any(hash(entry) in until for entry in entries)
 
-    async def confirmed(self, entries: tuple[Entry, ...], issued_at: float) -> bool:
-        """Ask the store whether any of these was revoked at or after `issued_at` (Unix seconds)."""
+    async def confirmed(self, entries: tuple[Entry, ...], issued_at: float, grant_id: str | None = None) -> bool:
+        """Ask the store whether any of these was revoked at or after `issued_at` (Unix seconds), or the grant ended."""
+        # Other machines' clocks: one that is ahead issues tokens that seem younger than what ends them. What cannot
+        # come back, a token or its grant, is therefore not judged by time.
+        if grant_id is not None and await self._store.read(revocations.grant_ended, grant_id):
+            return True
         found = await self._store.read(revocations.find, entries)
         # Tokens carry whole seconds, so one issued in the second of the revocation counts as older.
-        return any(issued_at <= entry.revoked_at for entry in found)
+        return any(entry.kind == "token" or issued_at <= entry.revoked_at for entry in found)

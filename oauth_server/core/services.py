@@ -14,6 +14,7 @@ from oauth_server.core.deployment import Deployment
 from oauth_server.core.grants import Grants
 from oauth_server.core.introspection import Introspection
 from oauth_server.core.logins import Logins
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.sessions import Sessions
@@ -30,6 +31,7 @@ class Services:
     store: Store
     clock: Clock
     revoked: RevocationFilter
+    rate_limits: RateLimits
     tokens: Tokens
     clients: Clients
     client_documents: ClientDocuments
@@ -61,6 +63,11 @@ class Runtime:
 
     def __init__(self) -> None:
         self._services: Services | None = None
+        self.draining = False
+
+    def drain(self) -> None:
+        """From now on, say to whoever asks that the process is about to end."""
+        self.draining = True
 
     def start(self, services: Services | None) -> None:
         """Set the services, or take them away at the end."""

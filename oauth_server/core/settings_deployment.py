@@ -31,9 +31,6 @@ def check_deployment(settings: Settings, issuer: str, host: str) -> list[str]:
     Raises SettingsError when these settings must not run there.
     """
     check_authorization_server(settings, issuer)
-    if settings.workers > 1 and settings.port == 0:
-        name = "--workers" if settings.origins["MCP_WORKERS"] == "option" else "MCP_WORKERS"
-        raise SettingsError(name, "several workers cannot share port 0, each would get its own", "1, or a fixed port")
     return [
         *_plain_http(settings, issuer),
         *_opened(settings, issuer, host),

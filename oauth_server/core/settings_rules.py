@@ -16,6 +16,7 @@ _MAX_QUOTED = 60
 _MIN_CLIENT_SECRET = 16
 _MIN_PASSWORD = 12
 _KEY_BYTES = 32
+_NO_KEY = "none"  # in the place of the key that encrypts
 _DATABASE = "sqlite:///path/to/oauth.db or postgresql://user:password@host/database, special characters percent-encoded"
 
 
@@ -131,16 +132,25 @@ def password(value: str) -> str:
 
 
 def key_encryption_key(value: str) -> str:
-    """Return the base64 of 32 bytes, never quoted in the error."""
-    key_of_32_bytes(value)
+    """Return the keys that open signing keys, of which the first encrypts; never quoted in the error."""
+    encryption_keys(value)
     return value
 
 
-def key_of_32_bytes(value: str) -> bytes:
-    """Return the bytes that a key's base64 stands for (RFC 4648 section 4)."""
+def encryption_keys(value: str) -> tuple[bytes | None, ...]:
+    """Return what the base64 of each key (RFC 4648 section 4) stands for; None for a first `none`: nothing encrypts."""
+    words = value.split()
+    if words == [_NO_KEY]:
+        raise RefusedError("names no key", f"the key that opens what is stored, after {_NO_KEY}; or nothing at all")
+    return tuple(
+        None if not number and word == _NO_KEY else _key_of_32_bytes(word) for number, word in enumerate(words)
+    )
+
+
+def _key_of_32_bytes(word: str) -> bytes:
     accepted = f"{_KEY_BYTES} bytes in base64: openssl rand -base64 {_KEY_BYTES}"
     try:
-        key = b64decode(value.strip(), validate=True)
+        key = b64decode(word, validate=True)
     except (binascii.Error, ValueError):
         raise RefusedError("is not base64", accepted) from None
     if len(key) != _KEY_BYTES:

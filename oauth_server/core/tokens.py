@@ -12,15 +12,8 @@ from typing import Any
 from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.errors import InvalidTokenError
-from oauth_server.core.jwt import (
-    ACCESS_TOKEN_TYPES,
-    ID_TOKEN_TYPES,
-    JwtError,
-    check_times,
-    left_half_hash,
-    sign,
-    verify,
-)
+from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, sign, verify
+from oauth_server.core.jwt_parts import JwtError, check_times, left_half_hash
 from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import Entry, RevocationFilter
 
@@ -152,7 +145,10 @@ class Tokens:
         found = self._cached(token)
         if audience is not None and not set(found.audience) & set(audience):
             raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")
-        if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(found.revocable, found.issued_at):
+        grant_id = None if found.of_client else found.grant_id  # a client that acts for itself has no grant
+        if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(
+            found.revocable, found.issued_at, grant_id
+        ):
             raise InvalidTokenError("revocation", "the token, its grant, its user or its client was revoked")
         return found
 

@@ -3,17 +3,18 @@
 Sources: RFC 9106 (Argon2), NIST SP 800-63B section 3.1.1 (length before complexity, normalisation).
 """
 
+import asyncio
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-import anyio
-import anyio.to_thread
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_id, random_token
+from oauth_server.core.hashers import hashers
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.scopes import closed, implied
 from oauth_server.core.settings import Settings
@@ -24,10 +25,10 @@ from oauth_server.store.verbs import audit, users
 MIN_PASSWORD: Final = 12  # characters
 MAX_PASSWORD: Final = 1024  # bytes; longer input is refused before it is hashed
 MAX_USERNAME: Final = 128
-_HASHERS: Final = 2  # at once, so that logins cannot take all memory and cores
 # The hash of a random password nobody knows, verified against for an unknown user, so that both answers take the
 # same time; its parameters are those of `_hasher`.
 _NOBODY: Final = "$argon2id$v=19$m=19456,t=2,p=1$ojWwuRGm3S9Gnmi/ilMBIg$33FN6JEG0O7TRXlCh6C6d386mR+Qgl/9EwDjd8Od+94"
+T = TypeVar("T")
 
 
 class PasswordError(Exception):
@@ -68,9 +69,8 @@ class Users:
         self._store = store
         self._clock = clock
         self._hasher = _hasher()
-        self._limiter = anyio.CapacityLimiter(_HASHERS)
         self._ceilings: dict[str, frozenset[str]] = {}
-        revoked.on_change(self._ceilings.clear)
+        revoked.on_change(self._forget_ceilings)
 
     async def create_owner(self, settings: Settings) -> str | None:
         """Create the owner where there is no user yet; returns the password when it was generated here."""
@@ -151,18 +151,27 @@ class Users:
 
     async def ceiling(self, user_id: str) -> frozenset[str]:
         """What this person may be granted, the scope hierarchy applied; nothing for an unknown or disabled one."""
-        found = self._ceilings.get(user_id)
+        ceilings = self._ceilings
+        found = ceilings.get(user_id)
         if found is None:
             user = await self.by_id(user_id)
             found = implied(user.scope) if user is not None and not user.disabled else frozenset()
-            self._ceilings[user_id] = found
+            ceilings[user_id] = found
         return found
 
+    def _forget_ceilings(self) -> None:
+        # Another dict: what is being read at this moment may be of before, and must not be kept.
+        self._ceilings = {}
+
     async def _hash(self, password: str) -> str:
-        return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._limiter)
+        return await _hashing(self._hasher.hash, password)
 
     async def _matches(self, stored: str, password: str) -> bool:
         try:
-            return await anyio.to_thread.run_sync(self._hasher.verify, stored, password, limiter=self._limiter)
+            return await _hashing(self._hasher.verify, stored, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+async def _hashing(run: Callable[..., T], *args: str) -> T:
+    return await asyncio.get_running_loop().run_in_executor(hashers(), run, *args)

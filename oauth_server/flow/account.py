@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from oauth_server.core.clock import random_token
 from oauth_server.core.documents import ACCOUNT_PATH
-from oauth_server.core.errors import InvalidRequestError, TooManyAttemptsError
+from oauth_server.core.errors import BusyError, InvalidRequestError, TooManyAttemptsError
 from oauth_server.core.services import Services
 from oauth_server.core.users import PasswordError
 from oauth_server.flow import pages
@@ -106,7 +106,7 @@ class Account:
             if not session.user.must_change_password and not await self._services.logins.confirms(session, present):
                 return await self._account(request, session, "The present password is wrong.")
             user = await self._services.users.change_password(session.user, new, again, session.session_hash)
-        except TooManyAttemptsError as error:
+        except (TooManyAttemptsError, BusyError) as error:
             return too_many(request, error, await self._account(request, session, error.description))
         except PasswordError as error:
             return await self._account(request, session, str(error))

@@ -21,6 +21,8 @@ from oauth_server.core.errors import (
     OAuthError,
 )
 from oauth_server.core.grants import Approval
+from oauth_server.core.policies import AUTHORIZATIONS
+from oauth_server.core.rate_limits import caller
 from oauth_server.core.redirect_uris import is_loopback, same_but_port, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.core.users import PasswordError
@@ -53,6 +55,7 @@ class Authorize:
 
     async def get(self, request: Request) -> Response:
         """Show what is still missing, or answer the client."""
+        self._services.rate_limits.take(AUTHORIZATIONS, caller())
         try:
             return await self._proceed(await self._turn(request))
         except AuthorizeRefused as refused:
@@ -60,6 +63,7 @@ class Authorize:
 
     async def post(self, request: Request) -> Response:
         """Take a form; or an authorization request sent by POST, which goes on as a GET."""
+        self._services.rate_limits.take(AUTHORIZATIONS, caller())
         pairs = await read_pairs(request)
         names = {name for name, _ in pairs}
         if "csrf" not in names and "client_id" in names:

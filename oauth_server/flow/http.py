@@ -162,7 +162,7 @@ def error_reply(error: OAuthError) -> Response:
     if isinstance(error, InvalidClientError) and error.basic:
         headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
     if isinstance(error, TemporarilyUnavailableError):
-        headers["Retry-After"] = str(error.retry_after)
+        headers |= error.headers()
     return json_reply(error.body(), error.status, headers)
 
 
@@ -184,7 +184,7 @@ def error_page(error: OAuthError) -> Response:
         error.status,
     )
     if isinstance(error, TemporarilyUnavailableError):
-        reply.headers["Retry-After"] = str(error.retry_after)
+        reply.headers.update(error.headers())
     return reply
 
 

@@ -53,6 +53,7 @@ class Introspect:
         client = await self._services.client_authentication.authenticate(authorization, form, "token")
         # Whoever may ask is authenticated, or tokens could be guessed (RFC 7662 section 2.1).
         if not client.confidential:
+            self._services.client_authentication.refused()
             raise InvalidClientError("Introspection is for clients that authenticate, or a token with mcp:admin.")
         return Asker(client.client_id, client)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oauth_server.core.errors import TooManyAttemptsError
+from oauth_server.core.errors import BusyError, TemporarilyUnavailableError, TooManyAttemptsError
 from oauth_server.core.services import Services
 from oauth_server.flow.cookies import KnownBrowserCookie, SessionCookie
 from oauth_server.flow.http import log_refusal, redirect_reply
@@ -28,7 +28,7 @@ class Login:
         """Go on to `after`, or show the form `again` with a sentence that says why not."""
         try:
             user = await self._services.logins.sign_in(username, password, self._known_browser.read(request))
-        except TooManyAttemptsError as error:
+        except (TooManyAttemptsError, BusyError) as error:
             return too_many(request, error, again(error.description))
         if user is None:
             return again(WRONG_CREDENTIALS)
@@ -42,9 +42,9 @@ class Login:
         return reply
 
 
-def too_many(request: Request, error: TooManyAttemptsError, page: Response) -> Response:
-    """The page as an answer to somebody who was wrong too often."""
+def too_many(request: Request, error: TemporarilyUnavailableError, page: Response) -> Response:
+    """The page as an answer to somebody who was wrong too often, or came at a moment when too many do."""
     log_refusal(request, error)
     page.status_code = error.status
-    page.headers["Retry-After"] = str(error.retry_after)
+    page.headers.update(error.headers())
     return page

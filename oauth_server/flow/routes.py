@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from oauth_server.core import documents as d
+from oauth_server.core.errors import TemporarilyUnavailableError
 from oauth_server.core.services import Runtime, Services
 from oauth_server.flow import pages
 from oauth_server.flow.account import Account
@@ -81,16 +82,22 @@ def front_routes(front: Front) -> list[Route]:
 
 
 def health_routes(runtime: Runtime) -> list[Route]:
-    """/healthz: the process answers. /readyz: it can reach its store."""
+    """/healthz: the process answers. /readyz: it can reach its store and sign tokens, and is not about to end."""
 
     async def health(_request: Request) -> Response:
         return json_reply({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
+        if runtime.draining:
+            return json_reply({"status": "draining"}, 503, {"Retry-After": "5"})
         try:
             await runtime.services.store.read(current_epoch)
         except StoreUnavailableError:
             return json_reply({"status": "unavailable", "store": "unreachable"}, 503, {"Retry-After": "5"})
+        try:
+            runtime.services.tokens.keys.require_signers()
+        except TemporarilyUnavailableError:
+            return json_reply({"status": "unavailable", "store": "ok", "keys": "unreadable"}, 503, {"Retry-After": "5"})
         return json_reply({"status": "ready", "store": "ok"})
 
     return [Route("/healthz", Endpoint(get=health)), Route("/readyz", Endpoint(get=ready))]

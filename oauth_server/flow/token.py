@@ -1,6 +1,7 @@
 """The token endpoint (OAuth 2.1 section 3.2, RFC 6749 sections 4.1.3, 4.4, 5 and 6)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from oauth_server.core.errors import (
     UnauthorizedClientError,
     UnsupportedGrantTypeError,
 )
+from oauth_server.core.policies import TOKEN_REQUESTS
 from oauth_server.core.services import Services
 from oauth_server.flow.http import Params, authorization_of, json_reply, read_form
 from oauth_server.store.records import Client
@@ -36,18 +38,30 @@ class Token:
             raise InvalidRequestError("grant_type is missing.")
         if grant_type not in GRANT_TYPES:
             raise UnsupportedGrantTypeError
+        # Asked before anything is used up: what could not be answered may be asked again.
+        self._services.tokens.keys.require_signers()
         authorization, held = authorization_of(request), _HELD.get(grant_type)
         client = await self._services.client_authentication.authenticate(authorization, form.values, held)
         if grant_type not in client.grant_types:
             raise UnauthorizedClientError
+        if client.confidential:
+            self._services.rate_limits.take(TOKEN_REQUESTS, client.client_id)
+            return json_reply(await self._granted(client, grant_type, form))
+        try:
+            return json_reply(await self._granted(client, grant_type, form))
+        except InvalidGrantError:
+            self._services.client_authentication.refused()
+            raise
+
+    async def _granted(self, client: Client, grant_type: str, form: Params) -> dict[str, Any]:
         if grant_type == "client_credentials":
-            return json_reply(await self._services.client_credentials.issue(client, form.values, form.resources))
+            return await self._services.client_credentials.issue(client, form.values, form.resources)
         if grant_type == "refresh_token":
             _require(form, "refresh_token")
-            return json_reply(await self._services.grants.refresh(client, form.values, form.resources))
-        return json_reply(await self._redeem(client, form))
+            return await self._services.grants.refresh(client, form.values, form.resources)
+        return await self._redeem(client, form)
 
-    async def _redeem(self, client: Client, form: Params) -> dict[str, object]:
+    async def _redeem(self, client: Client, form: Params) -> dict[str, Any]:
         _require(form, "code")
         verifier = _require(form, "code_verifier")
         # code_verifier = 43*128unreserved (RFC 7636 section 4.1)

@@ -121,7 +121,7 @@ class Gate:
         logger.debug("refused %s %s: %s by check %s: %s", scope["method"], scope["path"], *_told(error))
         fields: list[tuple[str, str]] = []
         if isinstance(error, TemporarilyUnavailableError):
-            fields.append(("Retry-After", "5"))
+            fields += error.headers().items()
         if isinstance(error, MethodNotAllowedError):
             fields.append(("Allow", "POST"))
         if error.status in (401, 403):

@@ -20,7 +20,7 @@ from oauth_server.core.settings import is_loopback_host
 ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
 ANY_ORIGIN = "/.well-known/"
 NAMED_ORIGINS = (MCP_PATH, d.TOKEN_PATH, d.REGISTER_PATH, d.REVOKE_PATH, d.USERINFO_PATH, d.TEST_PATH)
-EXPOSED = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+EXPOSED = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, RateLimit, RateLimit-Policy"
 PREFLIGHT_SECONDS = "600"
 logger = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ class ProtectedTest:
         except StoreUnavailableError as cause:
             logger.warning("the store is unavailable: %s", cause)
             unavailable = TemporarilyUnavailableError()
-            response = JSONResponse(unavailable.body(), 503, headers={**NO_STORE, "Retry-After": "5"})
+            response = JSONResponse(unavailable.body(), 503, headers={**NO_STORE, **unavailable.headers()})
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:

@@ -1,6 +1,5 @@
 """An HTTP client for addresses that strangers name, guarded against SSRF (RFC 9728 section 7.7)."""
 
-import json
 import socket
 import ssl
 import time
@@ -8,17 +7,17 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import httpx2
 
 from oauth_server.outbound import addresses
+from oauth_server.outbound.answers import Answer
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Takes a host name and a port, returns its addresses; OSError when there are none."""
 
-JSON_DEPTH: Final = 64
 HIGHEST_PORT: Final = 65535
 _PORTS: Final = {"http": 80, "https": 443}
 _ENCODINGS: Final = {"gzip", "x-gzip", "deflate"}
@@ -40,41 +39,6 @@ class Limits:
     body: int = 512 * 1024
     seconds: float = 10.0
     requests: int = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: redirects are answers too, the body is decoded and cut at the limit, `elapsed` is in seconds.
-
-    `tls`: the version spoken, as Python names it (`TLSv1.3`), empty without TLS.
-    """
-
-    url: str
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    truncated: bool
-    elapsed: float
-    tls: str = ""
-
-    def headers_of(self, name: str) -> list[str]:
-        """Return every value of a header, in the order received."""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def header(self, name: str) -> str | None:
-        """Return the first value of a header, None when it is absent."""
-        return next(iter(self.headers_of(name)), None)
-
-    def json(self) -> Any:
-        """Return the body as JSON (RFC 8259: UTF-8, no NaN); ValueError when it is none, was cut, or nests deeply."""
-        if self.truncated:
-            raise ValueError("the body is longer than the limit")
-        try:
-            value = json.loads(self.body.decode(), parse_constant=_refuse_constant)
-        except RecursionError:
-            raise ValueError("the JSON nests too deeply") from None
-        _refuse_depth(value)
-        return value
 
 
 class Outbound:
@@ -247,21 +211,3 @@ def _origin(target: httpx2.URL) -> tuple[str, bytes, int]:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host.lower()
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _refuse_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(JSON_DEPTH):
-        level = [
-            item
-            for holder in level
-            if isinstance(holder, (dict, list))
-            for item in (holder.values() if isinstance(holder, dict) else holder)
-        ]
-        if not level:
-            return
-    raise ValueError(f"the JSON nests deeper than {JSON_DEPTH} levels")

@@ -71,6 +71,11 @@ class Bucket:
     interval: float
     shared: bool = False
 
+    @property
+    def window(self) -> float:
+        """Seconds in which a full one empties."""
+        return self.size * self.interval
+
 
 @dataclass(frozen=True, slots=True)
 class Full:

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy import Connection, update
 
+from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.key_sealing import Sealing
 from oauth_server.core.settings import SettingsError, load
-from oauth_server.store.records import SigningKey
+from oauth_server.store.records import Revocation, SigningKey
+from oauth_server.store.schema import signing_keys
+from oauth_server.store.verbs import revocations
 from tests.conftest import MakeServer
+from tests.support.browser import Browser
 from tests.support.mcp_http import ask, mcp_client, token_for
+from tests.support.oauth import OAuthClient, Pkce
+from tests.support.outside import assert_error
 from tests.support.program import SERVER, environment, free_port, run
 from tests.support.server import Running
 
@@ -28,27 +35,29 @@ def stored(database: Path) -> dict[str, str]:
         return dict(kept.execute("SELECT kid, private_pem FROM signing_keys").fetchall())
 
 
+async def accepted(server: Running, token: str) -> int:
+    """What the MCP endpoint answers to a token of an issuer whose port is another one."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+        return (await ask(http, "modern", "tools/list", token=token)).status_code
+
+
 @pytest.mark.requirement("attack-73")
 async def test_plain_keys_are_sealed_at_the_next_start_and_go_on_to_verify(
     make_server: MakeServer, tmp_path: Path
 ) -> None:
-    async def accepted(server: Running) -> int:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
-            return (await ask(http, "modern", "tools/list", token=token)).status_code
-
     env = {"MCP_OAUTH_ISSUER": "http://localhost:8000"}
     async with make_server(**env) as server:
         plain, token = stored(server.database), await token_for(server, "mcp:read")
     assert all(PEM in pem for pem in plain.values())
     async with make_server(**{NAME: KEY}, **env) as server:
         sealed = stored(server.database)
-        assert await accepted(server) == 200
+        assert await accepted(server, token) == 200
     assert sealed.keys() == plain.keys()
     assert all(text.startswith("aes-256-gcm:") for text in sealed.values())
     (tmp_path / "key").write_text(KEY + "\n")
     async with make_server(**{f"{NAME}_FILE": str(tmp_path / "key")}, **env) as server:
         assert stored(server.database) == sealed
-        assert await accepted(server) == 200
+        assert await accepted(server, token) == 200
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -69,6 +78,56 @@ async def test_a_missing_or_wrong_key_stops_the_start_with_one_line(
     assert ended.lines[0].endswith("; accepted: the key that the signing keys were encrypted with")
     assert OTHER not in ended.err
     assert stored(tmp_path / "oauth.db") == before
+
+
+async def test_a_start_that_names_both_keys_encrypts_anew_under_the_first(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    env = {"MCP_OAUTH_ISSUER": "http://localhost:8000"}
+    async with make_server(**{NAME: KEY}, **env) as server:
+        before, token = stored(server.database), await token_for(server, "mcp:read")
+    (tmp_path / "keys").write_text(f"{OTHER}\n{KEY}\n")
+    async with make_server(**{f"{NAME}_FILE": str(tmp_path / "keys")}, **env) as server:
+        after = stored(server.database)
+        assert await accepted(server, token) == 200
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    assert all(text.startswith("aes-256-gcm:") for text in after.values())
+    async with make_server(**{NAME: OTHER}, **env) as server:
+        assert stored(server.database) == after
+
+
+async def test_where_no_key_can_be_read_any_more_nothing_is_used_up_and_the_key_set_is_what_is_left(
+    server: Running, browser: Browser, client: OAuthClient
+) -> None:
+    tokens = await client.tokens(browser)
+    pkce = Pkce.new()
+    code = await client.code(browser, pkce)
+    access = server.services.tokens.keys.sign_access.kid
+
+    def leave_a_key_of_another_encryption_key(connection: Connection) -> None:
+        theirs = {"kid": "theirs", "private_pem": "aes-256-gcm:AAAA"}
+        connection.execute(update(signing_keys).where(signing_keys.c.kid == access).values(theirs))
+        revocations.revoke(connection, [Revocation("keys", "", server.clock(), server.clock() + 86_400)])
+
+    await server.services.store.write(leave_a_key_of_another_encryption_key)
+    await server.services.revoked.refresh()
+    for _ in range(2):
+        for reply in (await client.redeem(code, pkce), await client.refresh(tokens["refresh_token"])):
+            assert_error(reply, 503, "temporarily_unavailable")
+            assert reply.headers["retry-after"] == "5"
+    async with server.client() as http:
+        ready, alive, keys = [await http.get(path) for path in ("/readyz", "/healthz", "/.well-known/jwks.json")]
+        assert (ready.status_code, ready.json()["keys"]) == (503, "unreadable")
+        assert alive.status_code == keys.status_code == 200
+        assert [key["alg"] for key in keys.json()["keys"]] == ["RS256"]
+        assert (await ask(http, "modern", "tools/list", token=tokens["access_token"])).status_code == 401
+        # It signs nothing, so that it may be retired although it is the last.
+        assert await KeyRotation(server.services.store, load({}), server.clock).retire("theirs") == "retired"
+        await server.services.revoked.refresh()
+        assert (await http.get("/readyz")).status_code == 200
+    assert (await client.redeem(code, pkce)).status_code == 200
+    assert (await client.refresh(tokens["refresh_token"])).status_code == 200
 
 
 @pytest.mark.requirement("attack-73")

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.support.authorize import answered, redirected_error, refused, registered, state_of
 from tests.support.browser import Browser
+from tests.support.databases import Template
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
 from tests.support.server import Running, running
 
@@ -17,7 +17,7 @@ LOOPBACK = "http://127.0.0.1:8765/cb"
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One server for the module: no request in it is granted, so nothing is ever changed."""
     async with running(template, tmp_path_factory.mktemp("server")) as found:
         yield found

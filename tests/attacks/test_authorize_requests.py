@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.authorize import redirected_error, refused, shown, state_of
 from tests.support.browser import Browser
+from tests.support.databases import Template
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import Running, running
 
@@ -16,7 +16,7 @@ Params = dict[str, str | list[str] | None]
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One server for the module: no request in it is granted, so nothing is ever changed."""
     async with running(template, tmp_path_factory.mktemp("server")) as found:
         yield found

@@ -3,13 +3,13 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from tests.support.authorize import add_user, browser_of, consent_page, redirected_error, refused, registered, shown
 from tests.support.browser import Browser, form_of
+from tests.support.databases import Template
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import Running, running
 
@@ -26,7 +26,7 @@ HIDING = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One server for the module: its tests look at what they change themselves."""
     async with running(template, tmp_path_factory.mktemp("server")) as found:
         yield found

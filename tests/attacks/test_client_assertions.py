@@ -14,6 +14,7 @@ from tests.conftest import MakeServer
 from tests.support.assertions import ASSERTION_TYPE, KeyedClient, jwks, key_of, keyed, posted
 from tests.support.browser import Browser
 from tests.support.clock import ManualClock
+from tests.support.databases import Template
 from tests.support.forging import compact, hs256, unsigned
 from tests.support.oauth import b64
 from tests.support.outside import assert_error, opens, registered, rows
@@ -407,7 +408,7 @@ async def test_a_stranger_with_an_unknown_kid_does_not_lock_a_client_out_whose_h
 
 @pytest.mark.requirement("attack-59")
 async def test_the_key_set_of_a_client_is_never_fetched_from_inside_the_network(
-    template: Path, tmp_path: Path, clock: ManualClock, closing: AsyncExitStack
+    template: Template, tmp_path: Path, clock: ManualClock, closing: AsyncExitStack
 ) -> None:
     reached: list[object] = []
     inside = await asyncio.start_server(lambda _, writer: reached.append(writer), "localhost", 0)

@@ -14,6 +14,7 @@ from oauth_server.outbound import Limits, Outbound
 from tests.support.authorize import consent_page, refused
 from tests.support.browser import Browser
 from tests.support.clock import ManualClock
+from tests.support.databases import Template
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.publisher import Publisher, documented
 from tests.support.server import Running, running
@@ -131,7 +132,7 @@ def test_whatever_is_accepted_reads_the_same_however_it_is_parsed(url: str) -> N
 @pytest.mark.requirement("attack-56", "attack-57", "AS-15")
 @pytest.mark.parametrize("address", INSIDE)
 async def test_document_whose_host_leads_inside_the_network_is_never_asked_for(
-    template: Path, tmp_path: Path, clock: ManualClock, closing: AsyncExitStack, address: str
+    template: Template, tmp_path: Path, clock: ManualClock, closing: AsyncExitStack, address: str
 ) -> None:
     asked: list[str] = []
 

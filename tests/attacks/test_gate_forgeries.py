@@ -4,7 +4,6 @@ import asyncio
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.databases import Template
 from tests.support.forging import Signer, compact, es256, good_claims, hs256, private_key, rs256, unsigned
 from tests.support.mcp_http import ERAS, ask, challenge_of, token_for, user_id
 from tests.support.oauth import b64
@@ -22,7 +22,7 @@ INVALID = "The access token is invalid, expired, revoked or meant for another re
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     async with running(template, tmp_path_factory.mktemp("forgeries")) as found:
         yield found
 

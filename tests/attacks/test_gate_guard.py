@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy import Connection
 from oauth_server.store.records import AuditEvent
 from oauth_server.store.verbs.audit import newest
 from tests.conftest import MakeServer
+from tests.support.databases import Template
 from tests.support.mcp_http import ERAS, Era, ask, headers_for, message, result, token_for
 from tests.support.server import Running, running
 
@@ -28,7 +28,7 @@ DOCUMENTS = (
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """A server on which the pages of one other origin may call."""
     env = {"MCP_OAUTH_ALLOW_ORIGINS": FRIEND}
     async with running(template, tmp_path_factory.mktemp("guard"), env) as found:

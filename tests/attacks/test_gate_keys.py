@@ -29,7 +29,7 @@ HOUR, DAY = 3600, 86_400
 @pytest.fixture
 async def elsewhere(server: Running) -> AsyncIterator[KeyRotation]:
     """The keys as another process changes them: what it does reaches the server by the epoch alone."""
-    store = await anyio.to_thread.run_sync(Store, f"sqlite:///{server.database}")
+    store = await anyio.to_thread.run_sync(Store, server.location)
     server.clock.advance(HOUR)  # past the second in which the first keys were made
     yield KeyRotation(store, load({}), server.clock)
     await anyio.to_thread.run_sync(store.close)

@@ -24,7 +24,7 @@ from tests.support.stored import code
 @pytest.fixture
 async def elsewhere(server: Running) -> AsyncIterator[Store]:
     """The same database, opened as another process does: what it writes reaches the server by the epoch alone."""
-    store = await anyio.to_thread.run_sync(Store, f"sqlite:///{server.database}")
+    store = await anyio.to_thread.run_sync(Store, server.location)
     yield store
     await anyio.to_thread.run_sync(store.close)
 

@@ -15,9 +15,12 @@ import pytest
 from tests.conftest import MakeServer
 from tests.support.authorize import ALICE_PASSWORD, add_user, browser_of, shown
 from tests.support.browser import form_of
+from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import logged, rows
 from tests.support.server import OWNER, PASSWORD, Running
+
+pytestmark = both_engines
 
 pytestmark = pytest.mark.requirement("attack-26")
 
@@ -201,6 +204,7 @@ async def test_a_restart_forgets_nothing(make_server: MakeServer, closing: Async
         limited(await Guesser(closing, server)(OWNER, PASSWORD), OWNER)
 
 
+@pytest.mark.sqlite("another process holds the one write lock that a file has")
 async def test_a_refused_attempt_writes_nothing_and_a_full_count_is_recorded_once(
     server: Running, closing: AsyncExitStack
 ) -> None:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -20,6 +19,7 @@ from tests.support.authorize import (
     state_of,
 )
 from tests.support.browser import Browser, form_of
+from tests.support.databases import Template
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running, running
 
@@ -29,7 +29,7 @@ OWNER_FIELDS = {"username": OWNER, "password": PASSWORD}
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One server for the module: its tests look at what they change themselves."""
     async with running(template, tmp_path_factory.mktemp("server")) as found:
         yield found

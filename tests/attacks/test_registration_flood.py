@@ -67,7 +67,9 @@ async def test_one_address_registers_so_many_new_clients_in_an_hour_and_others_g
     before = rows(proxied)
     for method in ("none", "client_secret_basic"):
         reply = await from_address(app, "192.0.2.7", "one more", token_endpoint_auth_method=method)
-        assert_too_many(reply, 3600)
+        assert_too_many(reply, 36)
+        assert reply.headers["ratelimit-policy"] == '"registrations";q=100;w=3600'
+        assert reply.headers["ratelimit"] == '"registrations";r=0;t=36'
     assert rows(proxied) == before
     # What is registered already is answered whoever asks: a hosted connector asks for many people.
     assert (await from_address(app, "192.0.2.7", "n7")).status_code == 201
@@ -75,17 +77,22 @@ async def test_one_address_registers_so_many_new_clients_in_an_hour_and_others_g
     assert rows(proxied) == before
     assert (await from_address(app, "198.51.100.9", "one more")).status_code == 201
     assert (await from_address(app, "::ffff:192.0.2.7", "mapped")).status_code == 429
-    proxied.clock.advance(3599)
+    proxied.clock.advance(35)
     assert_too_many(await from_address(app, "192.0.2.7", "still"), 1)
     proxied.clock.advance(1)
     assert (await from_address(app, "192.0.2.7", "again")).status_code == 201
+    assert_too_many(await from_address(app, "192.0.2.7", "too soon"), 36)
+    proxied.clock.advance(3600)
+    statuses = [(await from_address(app, "192.0.2.7", f"h{n}")).status_code for n in range(BOUNDS.from_source + 1)]
+    assert statuses == [201] * BOUNDS.from_source + [429]
 
 
 @pytest.mark.requirement("attack-51")
 async def test_an_ipv6_network_counts_as_one_address(proxied: Running, app: OAuthClient) -> None:
-    await fill(proxied, BOUNDS.from_source, registered_from="2001:db8:1:2::/64")
-    assert_too_many(await from_address(app, "2001:db8:1:2::77", "n"), 3600)
-    assert_too_many(await from_address(app, "2001:db8:1:2:ffff:ffff:ffff:ffff", "n"), 3600)
+    for n in range(BOUNDS.from_source):
+        assert (await from_address(app, f"2001:db8:1:2::{n:x}", f"n{n}")).status_code == 201
+    assert_too_many(await from_address(app, "2001:db8:1:2::77", "n"), 36)
+    assert_too_many(await from_address(app, "2001:db8:1:2:ffff:ffff:ffff:ffff", "n"), 36)
     assert (await from_address(app, "2001:db8:1:3::77", "n")).status_code == 201
 
 
@@ -113,9 +120,19 @@ async def test_unused_clients_have_a_ceiling_that_used_ones_and_the_operators_do
 
 @pytest.mark.requirement("attack-51")
 async def test_many_at_once_cannot_pass_the_bound_together(proxied: Running, app: OAuthClient) -> None:
-    await fill(proxied, BOUNDS.from_source - 3, registered_from="192.0.2.7")
-    replies = await asyncio.gather(*(from_address(app, "192.0.2.7", f"n{n}") for n in range(20)))
-    assert sorted(reply.status_code for reply in replies) == [201] * 3 + [429] * 17
+    number = BOUNDS.from_source
+    replies = await asyncio.gather(*(from_address(app, "192.0.2.7", f"n{n}") for n in range(number + 17)))
+    assert sorted(reply.status_code for reply in replies) == [201] * number + [429] * 17
+
+
+@pytest.mark.requirement("attack-26", "attack-51")
+async def test_deleting_what_was_registered_gives_no_room_for_more(proxied: Running, app: OAuthClient) -> None:
+    for n in range(BOUNDS.from_source):
+        made = await from_address(app, "192.0.2.7", f"n{n}", token_endpoint_auth_method="client_secret_basic")
+        headers = {"Authorization": f"Bearer {made.json()['registration_access_token']}"}
+        assert (await app.http.delete(made.json()["registration_client_uri"], headers=headers)).status_code == 204
+    reply = await from_address(app, "192.0.2.7", "more", token_endpoint_auth_method="client_secret_basic")
+    assert_too_many(reply, 36)
 
 
 @pytest.mark.requirement("attack-51", "attack-40")

@@ -8,15 +8,8 @@ import pytest
 
 from tests.support.browser import Browser
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.outside import registered, rows
+from tests.support.outside import registered, rows, stored
 from tests.support.server import PASSWORD, Running
-
-
-def stored(server: Running) -> bytes:
-    """Everything on disk: the database, its write-ahead log and the rest of its family."""
-    files = sorted(server.database.parent.glob(f"{server.database.name}*"))
-    assert any(file.name.endswith("-wal") for file in files), files
-    return b"".join(file.read_bytes() for file in files)
 
 
 def spellings(value: str) -> list[bytes]:

@@ -6,9 +6,12 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.support.browser import Browser
+from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import assert_error, logged, opens, registered, rows
 from tests.support.server import Running
+
+pytestmark = both_engines
 
 OTHER_CALLBACK = "http://localhost:3000/other"
 

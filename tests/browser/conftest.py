@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.support.browser import query_of
+from tests.support.databases import Template
 from tests.support.npm import UnavailableError, install
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running, running
@@ -58,7 +59,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One server for a module; each test has a browser profile of its own."""
     async with running(template, tmp_path_factory.mktemp("browser")) as found:
         yield found

@@ -92,7 +92,8 @@ FROM_A_BROWSER = Recording(
             json={},
             answers={
                 "access-control-allow-origin": "http://localhost:6274",
-                "access-control-expose-headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After",
+                "access-control-expose-headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, "
+                "RateLimit, RateLimit-Policy",
             },
         ),
         Send(

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ import anyio.to_thread
 import pytest
 
 import server as program
+from oauth_server.store.engines import parse_url
+from tests.support.databases import Template
 from tests.support.program import Ended, environment
 
 
@@ -28,13 +29,18 @@ class Piped(io.TextIOWrapper):
 class Shell:
     """Runs commands in this process, with an environment of their own: a new one costs half a second each."""
 
-    database: Path
+    location: str  # the URL of its database
     env: dict[str, str] = field(default_factory=dict)
 
     @property
-    def location(self) -> str:
+    def database(self) -> Path:
+        """The file of its database; for tests that are about SQLite."""
+        return Path(self.location.removeprefix("sqlite:///"))
+
+    @property
+    def shown(self) -> str:
         """The database as commands name it."""
-        return f"sqlite:///{self.database}"
+        return parse_url(self.location).render_as_string(hide_password=True)
 
     async def __call__(self, *words: str, stdin: str = "", **env: str) -> Ended:
         """Run `server.py WORDS`; how it ended."""
@@ -62,12 +68,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(template: Path, tmp_path: Path) -> Shell:
+def shell(template: Template, tmp_path: Path) -> Shell:
     """Commands on the database of `server`, or on a copy of their own where no server runs."""
-    database = tmp_path / "oauth.db"
-    if not database.exists():
-        shutil.copy(template, database)
-    return Shell(database)
+    return Shell(template.database(tmp_path))
 
 
 @pytest.fixture

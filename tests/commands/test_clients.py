@@ -142,7 +142,7 @@ async def test_deleting_is_confirmed_and_recorded_and_says_what_ended(shell: She
     said = await shell.says("clients", "delete", client_id, "--yes")
     assert said == f"{client_id} (Portal) is deleted. Ended 0 grants, with all tokens.\n"
     gone = await shell("clients", "show", client_id)
-    assert (gone.status, gone.err) == (1, f"No client {client_id} in {shell.location}; `clients list` shows them.\n")
+    assert (gone.status, gone.err) == (1, f"No client {client_id} in {shell.shown}; `clients list` shows them.\n")
     assert (await shell("clients", "delete", client_id, "--yes")).status == 1
     lines = (await shell.says("audit", "--event", "client.deleted", "--json")).splitlines()
     (event,) = map(json.loads, lines)

@@ -2,16 +2,15 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import anyio.to_thread
 import pytest
 
 from tests.commands.conftest import Shell
+from tests.support.databases import sql
 from tests.support.program import ROOT, SERVER, environment, run
 from tests.support.terminal import terminal
 
@@ -110,9 +109,7 @@ async def test_a_missing_or_unreachable_database_is_told_in_one_line_and_none_is
 
 
 async def test_a_database_that_fails_half_way_is_told_in_one_line(shell: Shell) -> None:
-    with closing(sqlite3.connect(shell.database)) as database:
-        database.execute("DROP TABLE audit")
-        database.commit()
+    sql(shell.location, "DROP TABLE audit")
     for words in ("audit", "users add bob --generate"):
         ended = await shell(*words.split())
         assert (ended.status, ended.out, ended.err) == (1, "", "The database does not answer: no such table: audit\n")
@@ -120,23 +117,21 @@ async def test_a_database_that_fails_half_way_is_told_in_one_line(shell: Shell) 
 
 
 async def test_an_empty_database_is_named_and_gets_no_first_user(shell: Shell) -> None:
-    with closing(sqlite3.connect(shell.database)) as database:
-        for table in ("users", "clients", "signing_keys", "meta"):
-            database.execute(f"DELETE FROM {table}")  # noqa: S608 - from the line above
-        database.commit()
+    for table in ("users", "clients", "signing_keys", "meta"):
+        sql(shell.location, f"DELETE FROM {table}")  # noqa: S608 - from the line above
     for words in ("clients list", "keys list", "audit"):
         ended = await shell(*words.split())
         assert (ended.status, ended.out, len(ended.lines)) == (0, "", 1)
-        assert shell.location in ended.err
+        assert shell.shown in ended.err
     ended = await shell("check")
-    said = f"No server has served HTTP with {shell.location} yet: start it, or give a URL.\n"
+    said = f"No server has served HTTP with {shell.shown} yet: start it, or give a URL.\n"
     assert (ended.status, ended.out, ended.err) == (1, "", said)
     ended = await shell("users", "list")
-    said = f"No users in {shell.location}; the first start of the server creates the owner.\n"
+    said = f"No users in {shell.shown}; the first start of the server creates the owner.\n"
     assert (ended.status, ended.out, ended.err) == (0, "", said)
     ended = await shell("users", "add", "bob", "--generate")
     assert (ended.status, ended.out) == (1, "")
-    assert ended.err == f"No users in {shell.location}: start the server once, it creates the owner.\n"
+    assert ended.err == f"No users in {shell.shown}: start the server once, it creates the owner.\n"
 
 
 async def test_a_reader_that_closes_the_pipe_ends_a_command_quietly(env: dict[str, str]) -> None:

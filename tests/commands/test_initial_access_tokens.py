@@ -17,7 +17,7 @@ async def test_token_registers_as_often_as_it_says_and_is_deleted_by_its_id(
     make_server: MakeServer, shell: Shell
 ) -> None:
     async with make_server(MCP_OAUTH_DYNAMIC_REGISTRATION="false") as server:
-        shell.database = server.database
+        shell.location = server.location
         made = json.loads(await shell.says("initial-access-tokens", "create", "--uses", "2", "--json"))
         headers = {"Authorization": f"Bearer {made['initial_access_token']}"}
         async with httpx2.AsyncClient(base_url=server.url, headers=headers) as http:

@@ -1,10 +1,8 @@
 """`keys rotate` and `keys retire`, beside a server and without one."""
 
 import json
-import sqlite3
 import time
 from base64 import b64encode
-from contextlib import closing
 from typing import Any
 
 import anyio
@@ -12,6 +10,7 @@ import pytest
 
 from tests.commands.conftest import Shell
 from tests.conftest import MakeServer
+from tests.support.databases import sql
 from tests.support.mcp_http import ask, token_for
 from tests.support.server import Running
 
@@ -66,9 +65,9 @@ async def test_the_only_key_that_signs_cannot_be_retired(shell: Shell) -> None:
     expected = f"{only} is the only one that can sign: `keys rotate --now` makes another first.\n"
     assert (ended.status, ended.out, ended.err) == (1, "", expected)
     unknown = await shell("keys", "retire", "absent", "--yes")
-    assert (unknown.status, unknown.err) == (1, f"No key absent in {shell.location}; `list` shows them.\n")
+    assert (unknown.status, unknown.err) == (1, f"No key absent in {shell.shown}; `list` shows them.\n")
     hyphen = await shell("keys", "retire", "-absent", "--yes")  # one kid in 64 begins so
-    assert (hyphen.status, hyphen.err) == (1, f"No key -absent in {shell.location}; `list` shows them.\n")
+    assert (hyphen.status, hyphen.err) == (1, f"No key -absent in {shell.shown}; `list` shows them.\n")
     unasked = await shell("keys", "retire", only)
     assert (unasked.status, unasked.err) == (
         2,
@@ -112,14 +111,14 @@ async def test_a_rotation_keeps_to_the_encryption_of_the_other_keys(make_server:
     key, other = (b64encode(bytes([n]) * 32).decode() for n in (1, 2))
     unsealed = await shell("keys", "rotate", MCP_OAUTH_KEY_ENCRYPTION_KEY=key)
     assert (unsealed.status, unsealed.out) == (2, "")
-    assert unsealed.err.startswith("MCP_OAUTH_KEY_ENCRYPTION_KEY: is set, and the signing keys in the database are not")
+    problem = "says to store signing keys otherwise than the database has them; accepted: a server that was started"
+    assert unsealed.err.startswith(f"MCP_OAUTH_KEY_ENCRYPTION_KEY: {problem} with it before")
     async with make_server(MCP_OAUTH_KEY_ENCRYPTION_KEY=key):
         for wrong in ("", other):
             refused = await shell("keys", "rotate", MCP_OAUTH_KEY_ENCRYPTION_KEY=wrong)
             assert (refused.status, refused.out, len(refused.lines)) == (2, "", 1)
             assert refused.err.startswith("MCP_OAUTH_KEY_ENCRYPTION_KEY: ")
         await shell.says("keys", "rotate", MCP_OAUTH_KEY_ENCRYPTION_KEY=key)
-    with closing(sqlite3.connect(shell.database)) as kept:
-        found = kept.execute("SELECT private_pem FROM signing_keys").fetchall()
+    found = sql(shell.location, "SELECT private_pem FROM signing_keys")
     assert len(found) == 4
     assert all(pem.startswith("aes-256-gcm:") for (pem,) in found)

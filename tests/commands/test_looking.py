@@ -1,9 +1,7 @@
 """`keys`, `audit` and `config`: commands that only look."""
 
 import json
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from oauth_server.core.settings import ENV_NAMES
 from oauth_server.store.records import AuditEvent
 from oauth_server.store.verbs.audit import append
 from tests.commands.conftest import Shell
+from tests.support.databases import sql
 from tests.support.server import Running
 from tests.support.tampering import tamper
 
@@ -47,10 +46,8 @@ async def test_a_key_that_signs_no_more_is_told_and_none_is_made_by_looking(shel
         ("access", "ES256", "verifying"),
         ("id", "RS256", "signing"),
     ]
-    with closing(sqlite3.connect(shell.database)) as kept:
-        columns = "'older', use, alg, private_pem, created_at - 9, signs_from - 9, signs_from"
-        kept.execute(f"INSERT INTO signing_keys SELECT {columns} FROM signing_keys WHERE use = 'id'")  # noqa: S608
-        kept.commit()
+    columns = "'older', use, alg, private_pem, created_at - 9, signs_from - 9, signs_from"
+    sql(shell.location, f"INSERT INTO signing_keys SELECT {columns} FROM signing_keys WHERE use = 'id'")  # noqa: S608
     found = rows(await shell.says("keys", "list", "--json"))
     assert [key["state"] for key in found if key["use"] == "id"] == ["signing", "verifying"]
     assert [key["kid"] for key in found][-1] == "older"
@@ -103,7 +100,7 @@ async def test_the_log_is_searched_by_event_user_client_and_time(shell: Shell, s
     assert await found("--since", "2999-01-01") == []
     assert len(await found("--since", "2020-01-01T00:00:00Z")) == 11
     empty = await shell("audit", "--user", "nobody")
-    assert (empty.status, empty.out, empty.err) == (0, "", f"No such events in {shell.location}.\n")
+    assert (empty.status, empty.out, empty.err) == (0, "", f"No such events in {shell.shown}.\n")
 
 
 @pytest.mark.parametrize(("text", "hours"), [("2026-07-28T14:00:00", 0), ("2026-07-28T14:00:00+02:00", -2)])

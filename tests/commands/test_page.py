@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oauth_server.core.jwt import generate_pem
 from tests.commands.conftest import Shell
 from tests.support.program import ROOT, Ended
 from tests.support.server import Running
@@ -63,7 +64,8 @@ def pattern_of(shown: str) -> str:
 async def test_every_command_of_the_page_answers_as_the_page_shows(
     server: Running, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a command writes a file
+    monkeypatch.chdir(tmp_path)  # commands write files, and one reads what openssl wrote
+    (tmp_path / "signing.pem").write_text(generate_pem("ES256"))
     actual: dict[str, str] = {}  # the identifiers of the page, and of this run
     last = Ended(0, "", "")
     ran = set()

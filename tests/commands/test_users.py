@@ -97,7 +97,7 @@ async def test_a_mistaken_value_is_told_in_one_line_and_nobody_is_added(
 async def test_a_taken_name_is_refused_before_a_password_is_asked_for(shell: Shell) -> None:
     before = await record(shell, "admin")
     ended = await shell("users", "add", "ADMIN")
-    assert (ended.status, ended.err) == (1, f"There is a user admin in {shell.location} already.\n")
+    assert (ended.status, ended.err) == (1, f"There is a user admin in {shell.shown} already.\n")
     assert await record(shell, "admin") == before
 
 
@@ -186,7 +186,7 @@ async def test_disabling_is_confirmed_said_once_and_undone_by_enabling(shell: Sh
 async def test_an_unknown_user_is_told_with_the_database_that_was_searched(shell: Shell, words: str) -> None:
     ended = await shell("users", *words.split())
     assert (ended.status, ended.out) == (1, "")
-    assert ended.err == f"No user nobody in {shell.location}; `users list` shows them.\n"
+    assert ended.err == f"No user nobody in {shell.shown}; `users list` shows them.\n"
 
 
 async def test_a_new_password_must_be_acceptable_and_differ_from_the_present_one(shell: Shell) -> None:
@@ -213,7 +213,7 @@ async def test_of_two_who_add_the_same_user_at_once_one_is_told(shell: Shell) ->
         assert await admin.add_user("bob", PASSWORD, ("mcp:read",)) is True
         with patch.object(Users, "by_username", return_value=None):
             ended = await shell("users", "add", "bob", stdin=PASSWORD)
-        assert (ended.status, ended.err) == (1, f"There is a user bob in {shell.location} already.\n")
+        assert (ended.status, ended.err) == (1, f"There is a user bob in {shell.shown} already.\n")
         assert await admin.add_user("bob", PASSWORD, ("mcp:read",)) is False
     finally:
         store.close()

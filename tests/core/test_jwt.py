@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import strategies as st
 
-from oauth_server.core import jwt
-from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, JwtError, Key, check_times, load_key, sign, verify
+from oauth_server.core import jwt, jwt_parts
+from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, Key, load_key, sign, verify
+from oauth_server.core.jwt_parts import JwtError, check_times
 from tests.support.forging import compact, es256, hs256, rs256, unsigned
 from tests.support.oauth import b64
 
@@ -56,7 +57,7 @@ def test_what_is_signed_verifies_and_says_which_key(key: Key) -> None:
     token = sign(key, CLAIMS, "at+jwt")
     assert verify(token, KEYS, ACCESS_TOKEN_TYPES) == CLAIMS
     assert failed(token, keys={EC_KEY.kid: OTHER, RSA_KEY.kid: OTHER}) in {"signature", "algorithm"}
-    header = json.loads(jwt._unb64(token.split(".")[0]))
+    header = json.loads(jwt_parts.decoded(token.split(".")[0]))
     assert header == {"alg": key.alg, "kid": key.kid, "typ": "at+jwt"}
     assert verify(forged(), KEYS, ACCESS_TOKEN_TYPES) == CLAIMS  # the forger below knows how
 
@@ -218,7 +219,7 @@ def test_size_is_bounded_and_everything_up_to_it_is_served() -> None:
     def sized(length: int) -> str:
         return forged(claims={**CLAIMS, "pad": "x" * length})
 
-    pad = next(n for n in range(5500, 6000) if len(sized(n)) > jwt.MAX_LENGTH)
+    pad = next(n for n in range(5500, 6000) if len(sized(n)) > jwt_parts.MAX_LENGTH)
     assert verify(sized(pad - 1), KEYS, ACCESS_TOKEN_TYPES)["sub"] == "u"
     assert failed(sized(pad)) == "format"
 
@@ -309,7 +310,7 @@ def test_any_changed_character_is_refused(data: st.DataObject) -> None:
 
 def test_at_hash_is_the_left_half_of_the_hash() -> None:
     # OpenID Connect Core 1.0, appendix A.3
-    assert jwt.left_half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y") == "77QmUPtjPfzWtF2AnpK9RQ"
+    assert jwt_parts.left_half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y") == "77QmUPtjPfzWtF2AnpK9RQ"
 
 
 def test_a_private_key_is_stored_as_pkcs8() -> None:

@@ -201,11 +201,3 @@ def test_the_authorization_server_is_the_default_issuer() -> None:
     environ = {"MCP_OAUTH_AUTHORIZATION_SERVER": "http://localhost:8000"}
     assert warnings_of(environ) == []
     assert deployment_refusal(environ, issuer="http://localhost:9").name == "MCP_OAUTH_AUTHORIZATION_SERVER"
-
-
-def test_several_workers_need_a_fixed_port() -> None:
-    assert warnings_of({"MCP_WORKERS": "2"}) == []
-    assert warnings_of({"MCP_PORT": "0"}) == []
-    assert deployment_refusal({"MCP_WORKERS": "2", "MCP_PORT": "0"}).name == "MCP_WORKERS"
-    with pytest.raises(SettingsError, match=r"^--workers: "):
-        check_deployment(load({}, workers=2, port=0), "http://localhost:8000", "127.0.0.1")

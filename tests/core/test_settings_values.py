@@ -111,9 +111,12 @@ ACCEPTED = [
     ("MCP_OAUTH_SIGNING_ALG", "RS256", "RS256"),
     ("MCP_OAUTH_KEY_ROTATION_DAYS", "0", 0),
     ("MCP_OAUTH_KEY_ROTATION_DAYS", "3650", 3650),
+    *(
+        ("MCP_OAUTH_KEY_ENCRYPTION_KEY", value, pydantic.SecretStr(value))
+        for value in [ENCRYPTION_KEY, f"{ENCRYPTION_KEY}\n {ENCRYPTION_KEY}", f"none {ENCRYPTION_KEY}"]
+    ),
     ("MCP_OAUTH_AUDIT_RETENTION_DAYS", "0", 0),
     ("MCP_OAUTH_AUDIT_RETENTION_DAYS", "3650", 3650),
-    ("MCP_OAUTH_KEY_ENCRYPTION_KEY", ENCRYPTION_KEY, pydantic.SecretStr(ENCRYPTION_KEY)),
     ("MCP_OAUTH_ADMIN_USERNAME", "root", "root"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x zed://y/z", ("com.a:/x", "zed://y/z")),
     ("MCP_TRANSPORT", "stdio", "stdio"),
@@ -222,6 +225,15 @@ REFUSED = [
     *(("MCP_OAUTH_AUDIT_RETENTION_DAYS", value) for value in ["-1", "3651", "1y"]),
     *(("MCP_OAUTH_KEY_ROTATION_DAYS", value) for value in ["-1", "3651", "90d"]),
     *(("MCP_OAUTH_KEY_ENCRYPTION_KEY", value) for value in ["hunter2", "aHVudGVyMg==", f"{ENCRYPTION_KEY}AAAA"]),
+    *(
+        ("MCP_OAUTH_KEY_ENCRYPTION_KEY", value)
+        for value in [
+            "none",
+            f"{ENCRYPTION_KEY} none",
+            f"{ENCRYPTION_KEY} hunter2",
+            f"{ENCRYPTION_KEY},{ENCRYPTION_KEY}",
+        ]
+    ),
     ("MCP_OAUTH_KEY_ENCRYPTION_KEY", ENCRYPTION_KEY.replace("=", "\xe4")),
     ("MCP_OAUTH_ADMIN_USERNAME", "a\tb"),
     ("MCP_OAUTH_ADMIN_PASSWORD", "hunter2"),

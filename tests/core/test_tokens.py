@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from oauth_server.core import tokens as module
 from oauth_server.core.deployment import deploy
 from oauth_server.core.errors import InvalidTokenError
-from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, generate_pem, left_half_hash, load_key, verify
+from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, generate_pem, load_key, verify
+from oauth_server.core.jwt_parts import left_half_hash
 from oauth_server.core.key_ring import KeyRing
 from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import RevocationFilter
@@ -40,7 +41,9 @@ def stored(use: Any, alg: str, at: float = 1.0) -> SigningKey:
 
 
 STORED = [stored("access", "ES256"), stored("id", "RS256")]
-KEYS = Keys([(entry, load_key(entry.private_pem, entry.alg)) for entry in STORED], *STORED)
+KEYS = Keys(
+    [(entry, load_key(entry.private_pem, entry.alg)) for entry in STORED], {entry.use: entry.kid for entry in STORED}
+)
 
 
 async def opened(store: Store, alg: str, clock: ManualClock) -> KeyRing:

@@ -1,7 +1,6 @@
 """The discovery documents say exactly this, to every client alike, from bytes that were built once."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,6 +9,7 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_u
 from authlib.oidc.discovery import OpenIDProviderMetadata
 
 from tests.conftest import MakeServer
+from tests.support.databases import Template
 from tests.support.server import Running, running
 
 WELL_KNOWN = "/.well-known/"
@@ -76,7 +76,7 @@ def openid(issuer: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     async with running(template, tmp_path_factory.mktemp("documents")) as found:
         yield found
 

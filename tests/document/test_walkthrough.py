@@ -30,6 +30,7 @@ import pytest
 
 from tests.document.reading import Answer, bash, block, blocks, commands, substituted
 from tests.support.browser import Browser, query_of
+from tests.support.databases import Template
 from tests.support.oauth import DEFAULT_CLIENT, Pkce
 from tests.support.server import Running, running
 
@@ -66,7 +67,7 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-async def reader(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reader]:
+async def reader(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reader]:
     """A reader of the document, with a server started by its defaults; every block is run, its results are in `seen`."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -11,6 +10,7 @@ import pytest
 from tests.conftest import MakeServer
 from tests.support.authorize import answered, browser_of, consent_page, redirected_error, registered
 from tests.support.browser import Browser, query_of
+from tests.support.databases import Template
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running, running
 
@@ -18,7 +18,7 @@ DOCUMENTS = ("/.well-known/oauth-authorization-server", "/.well-known/openid-con
 
 
 @pytest.fixture(scope="module")
-async def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """One server for the module: its tests look at what they change themselves."""
     async with running(template, tmp_path_factory.mktemp("server")) as found:
         yield found

@@ -3,6 +3,7 @@
 import json
 from contextlib import AsyncExitStack
 
+import httpx2
 import pytest
 
 from tests.support.assertions import AssertionKey, KeyedClient, jwks, key_of
@@ -88,6 +89,45 @@ async def test_changed_keys_open_new_grants_alone(
     assert (await app.refresh(old)).status_code == 200
     assert (await thief.refresh(own["refresh_token"])).status_code == 200
     assert (await thief.redeem(code, pkce)).status_code == 200
+
+
+@pytest.mark.requirement("attack-60", "attack-42")
+async def test_an_access_token_too_is_judged_by_the_keys_of_its_grant(
+    server: Running,
+    browser: Browser,
+    app: KeyedClient,
+    thief: KeyedClient,
+    publisher: Publisher,
+    closing: AsyncExitStack,
+) -> None:
+    async def ask(client: KeyedClient, endpoint: str, token: str) -> httpx2.Response:
+        return await client.http.post(f"/oauth/{endpoint}", data=client.signed(token=token))
+
+    old = (await app.tokens(browser))["access_token"]
+    publish(publisher, NEW)
+    server.clock.advance(301)
+    new = (await thief.tokens(browser))["access_token"]
+    for endpoint in ("introspect", "revoke"):
+        for client, token in ((thief, old), (app, new)):
+            reply = await ask(client, endpoint, token)
+            assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client"), endpoint
+    assert [await opens(server, token) for token in (old, new)] == [(200, 200)] * 2
+    # Another client's token says nothing about the one that asks: it signs with its own keys, and is told nothing.
+    url = publisher.publish(
+        "https://other.example/client.json", token_endpoint_auth_method="private_key_jwt", jwks=jwks(NEW)
+    )
+    other = KeyedClient(server, url, NEW, HOSTED)
+    closing.push_async_callback(other.close)
+    await other.tokens(browser)
+    for held in (old, new):
+        assert (await ask(other, "introspect", held)).json() == {"active": False}
+    for client, token in ((app, old), (thief, new)):
+        assert (await ask(client, "introspect", token)).json()["active"]
+        assert (await ask(client, "revoke", token)).status_code == 200
+        assert await opens(server, token) == (401, 401)
+    # What is no live token of the client belongs to no grant: whoever the client is now may ask, and learns nothing.
+    for dead in (old, "a.b.c", "unknown"):
+        assert (await ask(thief, "introspect", dead)).json() == {"active": False}
 
 
 @pytest.mark.requirement("attack-60", "attack-24")

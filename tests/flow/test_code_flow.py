@@ -3,8 +3,11 @@
 import pytest
 
 from tests.support.browser import Browser, query_of
+from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import Running
+
+pytestmark = both_engines
 
 
 @pytest.mark.requirement("AS-01", "AS-23", "AS-31", "AS-36")

@@ -7,8 +7,11 @@ import pytest
 
 from oauth_server.store.errors import StoreUnavailableError
 from tests.support.browser import Browser
+from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import Running
+
+pytestmark = both_engines
 
 CALLBACK_JSON = {"redirect_uris": ["http://localhost:3000/callback"]}
 FORM = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x", "client_id": "mcp-docker-server-default"}

@@ -6,10 +6,13 @@ import pytest
 
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
+from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import assert_error, audited, opens, registered, rows
 from tests.support.people import owner_of, set_ceiling, set_disabled
 from tests.support.server import Running
+
+pytestmark = both_engines
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])

@@ -8,7 +8,7 @@ import pytest
 from tests.support.authorize import refused
 from tests.support.browser import Browser
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
-from tests.support.outside import assert_error, audited, opens, rows
+from tests.support.outside import assert_error, audited, opens, rows, stored
 from tests.support.registration import as_sent, client_of, initial_token, made, managed, public_jwk
 from tests.support.server import Running
 
@@ -220,7 +220,7 @@ async def test_an_update_is_bounded_and_read_as_a_registration_is(server: Runnin
 async def test_a_registration_access_token_is_stored_as_a_hash_alone(server: Running, client: OAuthClient) -> None:
     registered = await made(client, token_endpoint_auth_method="client_secret_post")
     initial = await initial_token(server)
-    stored = b"".join(file.read_bytes() for file in server.database.parent.glob(f"{server.database.name}*"))
+    kept = stored(server)
     for secret in (registered["registration_access_token"], registered["client_secret"], initial):
         assert len(secret) >= 43
-        assert secret.encode() not in stored
+        assert secret.encode() not in kept

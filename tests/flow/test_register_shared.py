@@ -7,11 +7,14 @@ import pytest
 from oauth_server.core.errors import OAuthError
 from tests.support.authorize import refused
 from tests.support.browser import Browser
+from tests.support.databases import both_engines
 from tests.support.mcp_http import client_ids
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
 from tests.support.outside import assert_error, audited, opens, rows
 from tests.support.registration import assert_challenged, client_of, made, operator, public_jwk, register
 from tests.support.server import Running
+
+pytestmark = both_engines
 
 OTHER = "https://app.example/cb"
 DAY = 24 * 3600

@@ -9,10 +9,13 @@ from joserfc.jwk import KeySet
 
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
+from tests.support.databases import both_engines
 from tests.support.oauth import DEFAULT_CLIENT, OAuthClient, Pkce, b64
 from tests.support.outside import opens
 from tests.support.people import add_person, owner_of
 from tests.support.server import Running
+
+pytestmark = both_engines
 
 ACCESS_CLAIMS = {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "grant_id"}
 

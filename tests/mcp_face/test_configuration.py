@@ -62,7 +62,7 @@ async def test_an_administrator_sees_every_setting_with_its_origin(shared: Runni
     assert answer["withheld"] == []
     assert answer["issuer"] == shared.url
     assert settings["MCP_OAUTH_TOKEN_EXPIRY"] == (3600, "default")
-    assert settings["MCP_OAUTH_DATABASE_URL"] == (f"sqlite:///{shared.database}", "environment")
+    assert settings["MCP_OAUTH_DATABASE_URL"] == (shared.location, "environment")
     assert settings["MCP_OAUTH_CLIENT_SECRET"] == ("not set", "default")
     assert settings["MCP_OAUTH_SCOPE"][0] == ["mcp:read", "mcp:write", "mcp:admin"]
 
@@ -100,7 +100,7 @@ async def test_the_operators_fields_are_named_but_not_shown_without_admin(
     assert set(answer["withheld"]) == OPERATOR
     assert set(_settings(answer)) == set(ENV_NAMES.values()) - OPERATOR
     assert answer["warnings"] == []
-    for hidden in (str(shared.database), str(shared.database.parent)):
+    for hidden in (shared.location, shared.location.partition("///")[2] or shared.location.partition("host=")[2]):
         assert hidden not in json.dumps(answer) + result.content[0].text
 
 

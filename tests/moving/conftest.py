@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import Shell, shell
-from tests.store.conftest import ENGINES, postgres
 from tests.support.clock import ManualClock
+from tests.support.databases import ENGINES, Template
 from tests.support.postgres import Postgres
 from tests.support.program import free_port
 from tests.support.server import Running, running
 
-__all__ = ["postgres", "shell"]
+__all__ = ["shell"]
 
 MakeDatabase = Callable[[str], str]
 Serve = Callable[[str], AbstractAsyncContextManager[Running]]
@@ -55,7 +55,7 @@ async def used(empty: MakeDatabase, shell: Shell, engine: str) -> str:
 
 
 @pytest.fixture
-def serve(template: Path, tmp_path: Path, clock: ManualClock) -> Serve:
+def serve(template: Template, tmp_path: Path, clock: ManualClock) -> Serve:
     """Runs servers with a database, one after the other, all of them at one address."""
     port = free_port()
 

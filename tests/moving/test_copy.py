@@ -16,9 +16,9 @@ from oauth_server.store.verbs import audit
 from tests.commands.conftest import Shell
 from tests.commands.test_beside_a_server import alive, is_signed_in, refusal
 from tests.moving.conftest import MakeDatabase, Serve
-from tests.store.conftest import ENGINES
 from tests.support.authorize import registered
 from tests.support.browser import Browser
+from tests.support.databases import ENGINES
 from tests.support.server import PASSWORD
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", HEAD)

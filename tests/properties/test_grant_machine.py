@@ -38,10 +38,9 @@ from oauth_server.store.records import Client, Session, User
 from oauth_server.store.schema import grants, refresh_tokens
 from oauth_server.store.verbs import clients as client_verbs
 from oauth_server.store.verbs import users as user_verbs
-from tests.store.conftest import postgres  # noqa: F401 - a fixture
 from tests.support.clock import ManualClock, at_once
+from tests.support.databases import SqliteTemplate
 from tests.support.postgres import Postgres
-from tests.support.server import make_template
 from tests.support.stored import client as a_client
 from tests.support.stored import user as a_user
 
@@ -106,7 +105,7 @@ class Family:
 class GrantMachine(RuleBasedStateMachine):
     """Two clients and one person, at one store."""
 
-    template: ClassVar[Path]
+    template: ClassVar[SqliteTemplate]
     url: ClassVar[str | None] = None
 
     def __init__(self) -> None:
@@ -114,8 +113,6 @@ class GrantMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp(prefix="machine"))
-        if self.url is None:
-            shutil.copy(self.template, self.folder / "oauth.db")
         self.stack = AsyncExitStack()
         self.known: list[Family] = []
 
@@ -137,7 +134,7 @@ class GrantMachine(RuleBasedStateMachine):
         return self.runner.run(work)
 
     async def _open(self) -> None:
-        values = load({"MCP_OAUTH_DATABASE_URL": self.url or f"sqlite:///{self.folder}/oauth.db"})
+        values = load({"MCP_OAUTH_DATABASE_URL": self.url or self.template.database(self.folder)})
         opening = open_services(
             values, lambda _: deploy(values, "127.0.0.1", 8000), serves_http=False, clock=self.clock
         )
@@ -391,20 +388,14 @@ class GrantMachine(RuleBasedStateMachine):
 BOUNDS = settings(max_examples=30, stateful_step_count=50, deadline=None)
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as a first start leaves it."""
-    return asyncio.run(make_template(tmp_path_factory.mktemp("machine")))
-
-
 @pytest.mark.requirement("attack-31", "attack-44", "attack-45", "attack-46", "attack-64")
-def test_no_sequence_gives_a_right_twice_on_sqlite(database: Path) -> None:
-    machine = type("SQLite", (GrantMachine,), {"template": database})
+def test_no_sequence_gives_a_right_twice_on_sqlite(sqlite_template: SqliteTemplate) -> None:
+    machine = type("SQLite", (GrantMachine,), {"template": sqlite_template})
     run_state_machine_as_test(machine, settings=BOUNDS)
 
 
 @pytest.mark.requirement("attack-31", "attack-44", "attack-45", "attack-46", "attack-64")
-def test_no_sequence_gives_a_right_twice_on_postgresql(postgres: Postgres) -> None:  # noqa: F811 - the fixture
+def test_no_sequence_gives_a_right_twice_on_postgresql(postgres: Postgres) -> None:
     with postgres.database() as url:
         machine = type("PostgreSQL", (GrantMachine,), {"url": url})
         run_state_machine_as_test(machine, settings=settings(BOUNDS, max_examples=15))

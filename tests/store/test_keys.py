@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from oauth_server.core.jwt import generate_pem, load_key
 from oauth_server.core.key_ring import KeyRing
+from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.keys import PUBLISHED_BEFORE
 from oauth_server.core.settings import load
+from oauth_server.core.settings_rules import RefusedError
 from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys, revocations
@@ -112,6 +115,17 @@ async def test_a_key_of_an_earlier_release_signs_from_its_creation_on(empty_data
     again = Store(empty_database)
     assert await standing(again) == {"a": (0, None)}
     again.close()
+
+
+async def test_of_two_processes_that_bring_the_same_key_at_once_one_does(pair: tuple[Store, Store]) -> None:
+    clock, pem = ManualClock(), generate_pem("ES256")
+    rotations = [KeyRotation(store, load({}), clock) for store in pair]
+    found = await asyncio.gather(
+        *(rotation.rotate("access", at_once=True, pem=pem) for rotation in rotations), return_exceptions=True
+    )
+    (refused,) = [outcome for outcome in found if isinstance(outcome, RefusedError)]
+    assert refused.problem == f"holds the key {load_key(pem, 'ES256').kid}, which is in the database already"
+    assert [key.kid for key in await pair[0].read(keys.listed)] == [load_key(pem, "ES256").kid]
 
 
 async def test_two_processes_that_notice_an_aged_key_at_once_agree_on_its_successor(pair: tuple[Store, Store]) -> None:

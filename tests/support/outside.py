@@ -1,11 +1,11 @@
-"""A server seen from outside its code: the rows of its database file, what a token opens, how an error must look."""
+"""A server seen from outside its code: the rows of its database, what a token opens, how an error must look."""
 
-import sqlite3
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
 
+from tests.support.databases import sql, tables
 from tests.support.oauth import OAuthClient
 from tests.support.server import Running
 
@@ -29,15 +29,23 @@ def logged(server: Running, event: str) -> list[tuple[str, str, str, str]]:
 
 
 def _everything(server: Running) -> Rows:
-    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
-        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in names}  # noqa: S608
+    names = tables(server.location)
+    return {name: sorted(sql(server.location, f'SELECT * FROM "{name}"'), key=repr) for name in names}  # noqa: S608
 
 
 def audited(server: Running) -> list[tuple[str, str, str, str]]:
     """The audit log, oldest first: event, outcome, client_id, detail."""
-    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as database:
-        return database.execute("SELECT event, outcome, client_id, detail FROM audit ORDER BY id").fetchall()
+    return sql(server.location, "SELECT event, outcome, client_id, detail FROM audit ORDER BY id")
+
+
+def stored(server: Running) -> bytes:
+    """Everything at rest: SQLite's file, its write-ahead log and the rest of its family; each value in PostgreSQL."""
+    if server.location.startswith("sqlite"):
+        files = sorted(server.database.parent.glob(f"{server.database.name}*"))
+        assert any(file.name.endswith("-wal") for file in files), files
+        return b"".join(file.read_bytes() for file in files)
+    values = (value for found in rows(server).values() for row in found for value in row)
+    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
 
 
 def bearer(token: str) -> dict[str, str]:

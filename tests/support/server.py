@@ -1,47 +1,23 @@
 """A real server on a real port, inside the test's event loop."""
 
 import asyncio
-import functools
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx2
-import uvicorn.server
 
 from oauth_server.app import serving
-from oauth_server.app.compose import open_services
 from oauth_server.app.mcp_server import McpServer
-from oauth_server.core import key_ring
-from oauth_server.core.deployment import deploy
 from oauth_server.core.fetched import Connect
 from oauth_server.core.services import Services
 from oauth_server.core.settings import load
+from tests.support import shared  # noqa: F401 - it makes thousands of servers affordable
 from tests.support.clock import ManualClock
+from tests.support.databases import FIRST_START, OWNER, PASSWORD, Template
 
-OWNER = "admin"
-PASSWORD = "correct horse battery staple"
-# Argon2 and RSA keys cost time: they are made once, and each server starts on a copy of this database.
-_BASE = {"MCP_OAUTH_ADMIN_USERNAME": OWNER, "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD}
-
-
-class _Brisk:
-    """asyncio as uvicorn sees it here: it looks ten times a second whether to end, and thousands of servers end."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    @staticmethod
-    async def sleep(seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.01))
-
-
-uvicorn.server.asyncio = _Brisk()
-# Parsing a PEM costs more than most tests; the keys are the same in every copy of the template.
-key_ring.load_key = functools.lru_cache(maxsize=64)(key_ring.load_key)
+__all__ = ["OWNER", "PASSWORD", "Running", "running"]
 
 
 @dataclass
@@ -52,7 +28,12 @@ class Running:
     port: int
     clock: ManualClock
     server: McpServer
-    database: Path
+    location: str  # the URL of its database
+
+    @property
+    def database(self) -> Path:
+        """The file of its database; for tests that are about SQLite."""
+        return Path(self.location.removeprefix("sqlite:///"))
 
     @property
     def services(self) -> Services:
@@ -63,18 +44,9 @@ class Running:
         return httpx2.AsyncClient(base_url=self.url, follow_redirects=False, **kwargs)  # type: ignore[arg-type]
 
 
-async def make_template(folder: Path) -> Path:
-    """A database with schema, keys, owner and the pre-registered client."""
-    database = folder / "template.db"
-    settings = load({**_BASE, "MCP_OAUTH_DATABASE_URL": f"sqlite:///{database}"})
-    async with open_services(settings, lambda _: deploy(settings, "127.0.0.1", 8000), serves_http=True):
-        pass
-    return database
-
-
 @asynccontextmanager
 async def running(
-    template: Path,
+    template: Template,
     folder: Path,
     env: Mapping[str, str] | None = None,
     clock: ManualClock | None = None,
@@ -82,12 +54,10 @@ async def running(
     port: int = 0,
 ) -> AsyncIterator[Running]:
     """Start a server with this environment on a port, by default a free one; stop it at the end."""
-    database = folder / "oauth.db"
-    if not database.exists():
-        shutil.copy(template, database)
+    location = (env or {}).get("MCP_OAUTH_DATABASE_URL") or template.database(folder)
     bound = serving.bind("127.0.0.1", port)
     port = bound.getsockname()[1]
-    values = {**_BASE, "MCP_OAUTH_DATABASE_URL": f"sqlite:///{database}", "MCP_PORT": str(port), **(env or {})}
+    values = {**FIRST_START, "MCP_OAUTH_DATABASE_URL": location, "MCP_PORT": str(port), **(env or {})}
     settings = load(values)
     clock = clock or ManualClock()
     server = McpServer(settings, clock, connect)
@@ -99,7 +69,7 @@ async def running(
     if task.done():
         task.result()
     try:
-        yield Running(server.runtime.services.deployment.issuer, port, clock, server, database)
+        yield Running(server.runtime.services.deployment.issuer, port, clock, server, location)
     finally:
         server.stop()
         await task

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 
 from oauth_server.store.records import Client
 from oauth_server.store.schema import client_documents, clients, codes, grants, refresh_tokens
@@ -25,20 +25,25 @@ def remember(connection: Connection, client: Client, digest: bytes) -> None:
     put(connection, client_documents, {"digest": digest}, {"client_id": client.client_id, "document": said})
 
 
-def consented(connection: Connection, client: Client, token_hash: bytes, *, code: bool) -> Client:
-    """The client as its document was when the code, or else the grant of the refresh token, was consented to.
+def of_code(connection: Connection, client: Client, code_hash: bytes) -> Client:
+    """The client as its document was when the code was consented to; as it is now where it has no such code."""
+    return _consented(connection, client, codes, codes.c.code_hash == code_hash)
 
-    The client as it is now where there is no such code or token of it.
-    """
-    if code:
-        held = select(codes.c.document).where(codes.c.code_hash == token_hash, codes.c.client_id == client.client_id)
-    else:
-        held = (
-            select(grants.c.document)
-            .join(refresh_tokens, refresh_tokens.c.grant_id == grants.c.grant_id)
-            .where(refresh_tokens.c.token_hash == token_hash, grants.c.client_id == client.client_id)
-        )
-    statement = select(client_documents.c.document).where(client_documents.c.digest == held.scalar_subquery())
+
+def of_refresh(connection: Connection, client: Client, token_hash: bytes) -> Client:
+    """The client as its document was when the grant of a refresh token was consented to; else as it is now."""
+    grant = select(refresh_tokens.c.grant_id).where(refresh_tokens.c.token_hash == token_hash)
+    return _consented(connection, client, grants, grants.c.grant_id == grant.scalar_subquery())
+
+
+def of_grant(connection: Connection, client: Client, grant_id: str) -> Client:
+    """The client as its document was when the grant was consented to; as it is now where it has no such grant."""
+    return _consented(connection, client, grants, grants.c.grant_id == grant_id)
+
+
+def _consented(connection: Connection, client: Client, table: Table, its: ColumnElement[bool]) -> Client:
+    digest = select(table.c.document).where(its, table.c.client_id == client.client_id)
+    statement = select(client_documents.c.document).where(client_documents.c.digest == digest.scalar_subquery())
     said: dict[str, Any] | None = connection.execute(statement).scalar()
     if said is None:
         return client

@@ -31,13 +31,17 @@ def add_if_none(connection: Connection, key: SigningKey, now: float, until: floa
     return True
 
 
-def rotate(connection: Connection, fresh: SigningKey, unless_after: float, now: float, until: float) -> SigningKey:
-    """Let a fresh key succeed all others of its use; returns the key that does.
+def rotate(
+    connection: Connection, fresh: SigningKey, unless_after: float, now: float, until: float
+) -> SigningKey | None:
+    """Let a fresh key succeed all others of its use; returns the key that does, None where the fresh one is known.
 
     That is another one where a key of this use and algorithm signs from later than `unless_after` already: of many who
     rotate at once, one does. A key that waited to sign, and that is succeeded, leaves: it signed nothing.
     """
     _announce(connection, now, until)
+    if any(key.kid == fresh.kid for key in listed(connection)):
+        return None
     others = _line(connection, fresh.use, fresh.alg)
     if others and others[0].signs_from > unless_after:
         return others[0]
@@ -49,8 +53,16 @@ def rotate(connection: Connection, fresh: SigningKey, unless_after: float, now: 
     return fresh
 
 
-def retire(connection: Connection, kid: str, in_force: Mapping[KeyUse, str], now: float, until: float) -> Retired:
-    """Remove a key at once; "last" where it signs, and no other is there to sign after it.
+def retire(
+    connection: Connection,
+    kid: str,
+    in_force: Mapping[KeyUse, str],
+    now: float,
+    until: float,
+    *,
+    even_last: bool = False,
+) -> Retired:
+    """Remove a key at once; "last" where it signs, and no other is there to sign after it, but for `even_last`.
 
     A key that waits to sign takes over from the one that signs; where it is itself removed, that one signs on.
     `in_force` is the algorithm of each use.
@@ -64,11 +76,12 @@ def retire(connection: Connection, kid: str, in_force: Mapping[KeyUse, str], now
     if key in waiting:
         _move(connection, key.use, key.signs_from, None)
     elif key in signing and key.alg == in_force[key.use]:
-        if not waiting:
+        if waiting:
+            successor = waiting[-1]
+            connection.execute(update(table).where(table.c.kid == successor.kid).values(signs_from=now))
+            _move(connection, key.use, successor.signs_from, now)
+        elif not even_last:
             return "last"
-        successor = waiting[-1]
-        connection.execute(update(table).where(table.c.kid == successor.kid).values(signs_from=now))
-        _move(connection, key.use, successor.signs_from, now)
     connection.execute(delete(table).where(table.c.kid == kid))
     return "retired"
 

@@ -4,7 +4,7 @@ An attempt is counted before anybody knows how it ends, and given back when it s
 through however many processes, no more than a bucket holds are under way.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, case, delete, select, update
@@ -32,7 +32,7 @@ def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple
     """
     counted, filled = [], []
     for bucket in _in_order(buckets):
-        level = _count(connection, bucket, now)
+        level = _raise(connection, bucket.key, bucket.interval, now)
         counted.append(bucket)
         if _overflows(bucket, level, now):
             for one in counted:
@@ -45,6 +45,12 @@ def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple
     return tuple(filled)
 
 
+def lower(connection: Connection, buckets: Sequence[Bucket], now: float) -> None:
+    """Undo `take` as if the attempt had not been: each bucket loses this one."""
+    for bucket in _in_order(buckets):
+        _lower(connection, bucket, now)
+
+
 def give_back(connection: Connection, buckets: Sequence[Bucket], now: float) -> None:
     """Undo `take` after a success: a shared bucket loses this one attempt, any other is emptied."""
     for bucket in _in_order(buckets):
@@ -52,6 +58,17 @@ def give_back(connection: Connection, buckets: Sequence[Bucket], now: float) -> 
             _lower(connection, bucket, now)
         else:
             empty(connection, bucket)
+
+
+def add_up(connection: Connection, own: Mapping[bytes, float], now: float) -> dict[bytes, float]:
+    """Add what one process counted to what all did, in seconds until it has leaked; when each bucket is empty now.
+
+    Keys as in `Bucket`, times in Unix seconds.
+    """
+    # In one order, as all who take the locks of these rows.
+    levels = {key: _raise(connection, key, own[key], now) for key in sorted(own)}
+    forget(connection, now, FORGOTTEN_AT_ONCE + len(own))
+    return levels
 
 
 def empty(connection: Connection, bucket: Bucket) -> bool:
@@ -72,11 +89,10 @@ def _room_at(bucket: Bucket, level: float) -> float:
     return level - bucket.size * bucket.interval
 
 
-def _count(connection: Connection, bucket: Bucket, now: float) -> float:
+def _raise(connection: Connection, key: bytes, seconds: float, now: float) -> float:
     # One statement: of many at once, each counts from where the one before it left.
-    raised = case((table.c.empty_at > now, table.c.empty_at), else_=now) + bucket.interval
-    first = {"empty_at": now + bucket.interval}
-    row = insert_or_change(connection, table, {"key": bucket.key}, first, {"empty_at": raised})
+    raised = case((table.c.empty_at > now, table.c.empty_at), else_=now) + seconds
+    row = insert_or_change(connection, table, {"key": key}, {"empty_at": now + seconds}, {"empty_at": raised})
     return float(row.empty_at)
 
 

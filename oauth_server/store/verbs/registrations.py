@@ -4,9 +4,9 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
-from oauth_server.store.records import Bounds, Client, TooMany
+from oauth_server.store.records import Bounds, Bucket, Client, Full, TooMany
 from oauth_server.store.schema import clients
-from oauth_server.store.verbs import initial_access_tokens
+from oauth_server.store.verbs import initial_access_tokens, limits
 from oauth_server.store.verbs.clients import add
 from oauth_server.store.verbs.meta import lock
 from oauth_server.store.verbs.rows import client_of
@@ -17,11 +17,12 @@ _LOCK: Final = "registration_lock"
 _UNUSED: Final = clients.c.last_used_at.is_(None)
 
 
-def register(connection: Connection, client: Client, bounds: Bounds, now: float) -> Client | TooMany:
+def register(connection: Connection, client: Client, bounds: Bounds, source_key: bytes, now: float) -> Client | TooMany:
     """Store a client that anybody registered, or say why not.
 
     One with a fingerprint is shared: the answer is the client that has it already, which then ends no sooner than this
-    one would. Sharing is not bounded, for it stores nothing.
+    one would. Sharing is not bounded, for it stores nothing. `source_key` names the bucket of whoever registers: it
+    counts what was stored, so that whoever deletes clients again gains nothing.
     """
     # Counted, compared and stored by one at a time, so that no bound and no fingerprint is passed by two at once.
     lock(connection, _LOCK)
@@ -29,7 +30,7 @@ def register(connection: Connection, client: Client, bounds: Bounds, now: float)
     known = None if client.fingerprint is None else _shared(connection, client, client.fingerprint, now)
     if known is not None:
         return known
-    exceeded = _exceeded(connection, client.registered_from, bounds, now)
+    exceeded = _exceeded(connection, source_key, bounds, now)
     if exceeded is None:
         add(connection, client)
     return exceeded or client
@@ -72,13 +73,11 @@ def _shared(connection: Connection, client: Client, fingerprint: bytes, now: flo
     return None if row is None else client_of(row)
 
 
-def _exceeded(connection: Connection, source: str, bounds: Bounds, now: float) -> TooMany | None:
-    recent = select(func.count(), func.min(clients.c.created_at)).where(
-        clients.c.registered_from == source, clients.c.created_at > now - bounds.window
-    )
-    found, oldest = connection.execute(recent).one()
-    if found >= bounds.from_source:
-        return TooMany("from_source", oldest + bounds.window)
+def _exceeded(connection: Connection, source_key: bytes, bounds: Bounds, now: float) -> TooMany | None:
     waiting = select(func.count(), func.min(clients.c.unused_until)).where(_UNUSED, clients.c.unused_until > now)
     found, first = connection.execute(waiting).one()
-    return TooMany("unused", first) if found >= bounds.unused else None
+    if found >= bounds.unused:
+        return TooMany("unused", first)
+    bucket = Bucket("registration", source_key, bounds.from_source, bounds.window / bounds.from_source)
+    full = limits.take(connection, (bucket,), now)
+    return TooMany("from_source", full.until) if isinstance(full, Full) else None

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, select, update
 
 from oauth_server.store.records import Revocation
-from oauth_server.store.schema import epoch, revocations
+from oauth_server.store.schema import epoch, grants, revocations
 from oauth_server.store.verbs.upsert import insert_if_absent, put
 
 
@@ -35,12 +35,15 @@ def revoke(connection: Connection, entries: Iterable[Revocation]) -> None:
 
 def since(connection: Connection, known: int, now: float) -> tuple[int, list[Revocation]]:
     """The epoch now, and the live revocations announced after `known`."""
+    # The epoch first: each statement of PostgreSQL sees what was committed before it, and a revocation that commits
+    # between the two must not lie at or before the epoch that is reported without it.
+    number = current_epoch(connection)
     rows = connection.execute(
         select(revocations.c.kind, revocations.c.value, revocations.c.revoked_at, revocations.c.expires_at).where(
             revocations.c.epoch > known, revocations.c.expires_at > now
         )
     ).mappings()
-    return current_epoch(connection), [Revocation(**dict(row)) for row in rows]
+    return number, [Revocation(**dict(row)) for row in rows]
 
 
 def find(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Revocation]:
@@ -59,3 +62,8 @@ def find(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Revoca
         if row is not None:
             found.append(Revocation(**dict(row)))
     return found
+
+
+def grant_ended(connection: Connection, grant_id: str) -> bool:
+    """Whether a grant was revoked."""
+    return connection.execute(select(grants.c.revoked_at).where(grants.c.grant_id == grant_id)).scalar() is not None

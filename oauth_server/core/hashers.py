@@ -1,0 +1,25 @@
+"""Threads for password hashing, which must not keep token requests from a processor (RFC 9106 section 4)."""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Final
+
+_NICE: Final = 10  # beside a thread that is not nice: a tenth of a processor
+
+
+@cache
+def hashers() -> ThreadPoolExecutor:
+    """As many threads as half the processors, one at least, all of lower priority; shared by the whole process."""
+    return ThreadPoolExecutor(max(1, _processors() // 2), "hasher", initializer=_yield_to_others)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _yield_to_others() -> None:
+    if sys.platform == "linux":  # elsewhere priorities belong to processes alone
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

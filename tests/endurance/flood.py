@@ -1,0 +1,141 @@
+"""A flood of hostile requests beside valid traffic: what becomes of the valid requests' time.
+
+`uv run python -m tests.endurance.flood [--pairs 3] [--seconds 15] [--hostile 300] [--workers 1] [--rate R]` starts a
+server as a process, measures how much valid traffic it serves, and then at half of that (or at R a second) the time of
+valid requests without and with so many hostile ones a second, in turns. Exit status 1 when the median of the pairs says
+that the flood more than doubled the 99th percentile, or when a valid request was refused.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+
+from tests.support.browser import Browser
+from tests.support.oauth import CALLBACK, OAuthClient
+from tests.support.program import ROOT, SERVER, environment, free_port, program
+from tests.support.server import PASSWORD, Running
+
+FAMILIES = 40  # refresh tokens in use, so that none is asked for twice at once
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class Far:
+    """A server that runs in a process of its own, as OAuthClient needs it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://localhost:{port}"
+
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(base_url=self.url, follow_redirects=False)
+
+
+async def prepare(port: int) -> dict[str, Any]:
+    """Sign in, consent, and collect what valid traffic needs."""
+    far = cast("Running", Far(port))
+    browser = Browser(far.url)
+    client = await OAuthClient.register(far, token_endpoint_auth_method="client_secret_basic")
+    found = [await client.tokens(browser) for _ in range(FAMILIES)]
+    cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies.jar if "/oauth/authorize" in one.path)
+    await browser.close()
+    await client.close()
+    return {
+        "url": far.url,
+        "public_id": "mcp-docker-server-default",
+        "client_id": client.client_id,
+        "client_secret": client.secret,
+        "access_token": found[-1]["access_token"],
+        "refresh_tokens": [one["refresh_token"] for one in found],
+        "cookie": cookie,
+        "callback": CALLBACK,
+    }
+
+
+async def load(port: int, state: dict[str, Any], kind: str, rate: float, seconds: float) -> dict[str, Any]:
+    """Run one process of load."""
+    order = {"port": port, "state": state, "kind": kind, "rate": rate, "seconds": seconds}
+    command = (sys.executable, "-m", "tests.endurance.flood_traffic")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+    out, _ = await process.communicate(json.dumps(order).encode())
+    found: dict[str, Any] = json.loads(out)
+    if kind == "valid":
+        state["refresh_tokens"] = found["refresh_tokens"]
+    return found
+
+
+def percentile(took: list[float], share: float) -> float:
+    return took[min(len(took) - 1, int(len(took) * share))]
+
+
+def told(name: str, found: dict[str, Any]) -> float:
+    """Say what became of the valid requests; the 99th percentile in milliseconds."""
+    took = found["took"]
+    failed = sum(number for what, number in found["said"].items() if what.startswith("failed"))
+    shown = ", ".join(f"p{share * 100:g} {percentile(took, share):.1f}" for share in (0.5, 0.9, 0.99))
+    say(f"  {name}: {len(took)} valid requests, {shown} ms, {failed} failed; load {os.getloadavg()[0]:.1f}")
+    for what in found["said"]:
+        if what.startswith("failed"):
+            say(f"    {what}")
+    return percentile(took, 0.99)
+
+
+async def measure(wanted: argparse.Namespace, folder: Path) -> int:
+    """Run, tell, and judge."""
+    port = free_port()
+    env = environment(folder, MCP_OAUTH_ADMIN_PASSWORD=PASSWORD, MCP_OAUTH_TRUSTED_PROXIES="127.0.0.1")
+    env |= {"MCP_OAUTH_DATABASE_URL": wanted.database} if wanted.database else {}
+    options = ("--port", str(port), "--workers", str(wanted.workers))
+    async with program(*SERVER, *options, env=env) as server:
+        await server.ready(f"http://localhost:{port}")
+        state = await prepare(port)
+        rate = wanted.rate
+        if not rate:
+            capacity = (await load(port, state, "valid", 0, wanted.seconds))["rate"]
+            rate = capacity / 2
+            say(f"capacity {capacity:.0f} valid requests a second; measured at {rate:.0f}")
+        ratios, failed = [], 0
+        for number in range(wanted.pairs):
+            say(f"pair {number + 1}")
+            quiet = told("quiet", await load(port, state, "valid", rate, wanted.seconds))
+            valid, hostile = await asyncio.gather(
+                load(port, state, "valid", rate, wanted.seconds),
+                load(port, state, "hostile", wanted.hostile, wanted.seconds),
+            )
+            flood = told(f"with {len(hostile['took'])} hostile requests", valid)
+            failed += sum(count for what, count in valid["said"].items() if what.startswith("failed"))
+            kinds = ", ".join(f"{what}: {count}" for what, count in sorted(Counter(hostile["said"]).items()))
+            say(f"    {kinds}; {hostile['unanswered']} without an answer\n  ratio {flood / quiet:.2f}")
+            ratios.append(flood / quiet)
+    median = statistics.median(ratios)
+    say(f"median ratio {median:.2f}; {failed} valid requests failed in the floods")
+    return int(median > 2 or failed > 0)
+
+
+def main() -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--hostile", type=float, default=300)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--database", default="")
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(measure(parser.parse_args(), Path(folder)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
