@@ -178,7 +178,7 @@ async def test_no_table_grows_for_ever(empty_database: str, clock: ManualClock) 
     async with opened(empty_database, clock, **ENV) as services:
         soak = Soak(services, clock)
         await soak.begin()
-        keeping = Housekeeping(services.store, clock, sleep=at_once, audit_days=10)
+        keeping = Housekeeping(services.store, clock, sleep=at_once, audit_days=5)
 
         async def days(number: int) -> dict[str, int]:
             for _ in range(number):
