@@ -168,8 +168,8 @@ class Administration:
         if wanted.username is not None:
             name = normalise_username(wanted.username)
             user = await self.users.by_username(name)
-            # Earlier releases recorded the name of a failed login in quotes, and of a token the `sub` in it.
-            actors = (name, ascii(name), *((user.user_id,) if user is not None else ()))
+            # A failed login has the name in ASCII, with an earlier release in quotes; that had the `sub` for a token.
+            actors = (name, ascii(name)[1:-1], ascii(name), *((user.user_id,) if user is not None else ()))
         return await self._store.read(audit.search, wanted.since, wanted.event, wanted.client_id, actors, wanted.limit)
 
 

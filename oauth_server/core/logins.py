@@ -45,7 +45,7 @@ class Logins:
         with self._place():
             user = await self._users.verified(name, password)
         if user is None:
-            await self._limits.failed(attempt, "login", name)
+            await self._limits.failed(attempt, "login", ascii(name)[1:-1])
         else:
             await self._limits.succeeded(attempt)
         return user

@@ -11,6 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, inspect, select
@@ -20,6 +21,7 @@ from oauth_server.store.schema import audit, audit_anchors, audit_heads
 
 BATCH: Final = 1000
 _TEXTS: Final = ("event", "outcome", "actor", "client_id", "address", "detail", "request_id")
+_SAID: Final = attrgetter(*_TEXTS)
 _HEADER: Final = struct.Struct(f">d{len(_TEXTS)}I").pack
 _PLACE: Final = struct.Struct(">qq").pack
 _MARK: Final = "the positions in each lane, with dots between them, a colon, and a digest of 43 characters"
@@ -87,7 +89,7 @@ def encoded(event: AuditEvent) -> bytes:
 
     Raises UnicodeEncodeError for text that no database can hold.
     """
-    texts = [getattr(event, name).encode() for name in _TEXTS]
+    texts = [text.encode() for text in _SAID(event)]
     return _HEADER(event.at, *map(len, texts)) + b"".join(texts)
 
 

@@ -17,7 +17,7 @@ from tests.support.authorize import ALICE_PASSWORD, add_user, browser_of, shown
 from tests.support.browser import form_of
 from tests.support.databases import both_engines
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.outside import rows
+from tests.support.outside import logged, rows
 from tests.support.server import OWNER, PASSWORD, Running
 
 pytestmark = [both_engines, pytest.mark.requirement("attack-26")]
@@ -63,7 +63,7 @@ def limited(reply: httpx2.Response, username: str, seconds: int = 60) -> str:
 
 def written(server: Running, event: str) -> list[tuple[str, str, str]]:
     """The audit events of this name, oldest first: who, from where, and the detail."""
-    return [(row[4], row[6], row[7]) for row in rows(server)["audit"] if row[2] == event]
+    return [(actor, address, detail) for actor, _, address, detail in logged(server, event)]
 
 
 async def fill_account(closing: AsyncExitStack, server: Running, username: str = OWNER) -> None:
@@ -217,7 +217,7 @@ async def test_a_refused_attempt_writes_nothing_and_a_full_count_is_recorded_onc
                 limited(await guesser(OWNER, password), OWNER)
     assert rows(server) == before
     assert len(written(server, "login")) == ACCOUNT
-    assert written(server, "login.limited") == [("'admin'", "198.51.100.9", "by account: 10 failed attempts")]
+    assert written(server, "login.limited") == [("admin", "198.51.100.9", "by account: 10 failed attempts")]
 
 
 async def test_the_attempt_that_would_fill_the_count_and_succeeds_is_not_recorded_as_an_attack(

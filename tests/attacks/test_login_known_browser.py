@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import MakeServer
 from tests.support.authorize import ALICE_PASSWORD, add_user, browser_of
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.outside import rows
+from tests.support.outside import logged
 from tests.support.server import OWNER, PASSWORD, Running
 
 pytestmark = pytest.mark.requirement("attack-26")
@@ -88,7 +88,7 @@ async def test_a_known_browser_has_a_bound_of_its_own_that_a_success_resets(
     verified.clear()
     assert await owner.signs_in() == 429
     assert verified == []
-    details = [row[7] for row in rows(server)["audit"] if row[2] == "login.limited"]
+    details = [detail for *_, detail in logged(server, "login.limited")]
     assert details == ["by browser: 10 failed attempts"]
     # Neither the account nor another browser is any the worse for it.
     assert await other.signs_in() == 303

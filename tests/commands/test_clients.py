@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.commands.conftest import Shell
-from tests.support.databases import sql
 from tests.support.oauth import DEFAULT_CLIENT
+from tests.support.tampering import tamper
 
 CALLBACK = "https://portal.example/callback"
 HOSTILE = "\x1b]0;owned\x07\u202eevil\r\n\x9b2J"
@@ -122,9 +122,8 @@ async def test_what_strangers_write_reaches_no_terminal_as_a_command(shell: Shel
 @pytest.mark.parametrize("client_id", ["-KN7fwuFOMC-hraUZ-Y1Vw", "--N7fwuFOMC-hraUZ-Y1Vw", "-h7fwuFOMC-hraUZ-Y1Vw"])
 async def test_an_id_that_begins_with_a_hyphen_is_no_option(shell: Shell, client_id: str) -> None:
     added_id = (await added(shell, "--name", "Portal"))["client_id"]
-    for table in ("clients", "audit"):
-        change = f"UPDATE {table} SET client_id = :new WHERE client_id = :old"  # noqa: S608 - from the line above
-        sql(shell.location, change, new=client_id, old=added_id)
+    change = f"SET client_id = '{client_id}' WHERE client_id = '{added_id}'"
+    tamper(shell.location, f"UPDATE clients {change}", f"UPDATE audit {change}")
     assert json.loads(await shell.says("clients", "show", client_id, "--json"))["client_id"] == client_id
     assert json.loads(await shell.says("clients", "show", "--json", client_id))["client_id"] == client_id
     assert len((await shell.says("audit", "--client", client_id, "--json")).splitlines()) == 1

@@ -105,7 +105,7 @@ async def test_all_rows_arrive_in_batches_and_the_log_goes_on_after_them(
     said = await shell.says("copy", used, target)
     after = contents(target)
     assert contents(used) == before
-    assert {name for name in before if before[name] != after[name]} == {"audit"}
+    assert {name for name in before if before[name] != after[name]} == {"audit", "audit_heads"}
     assert after["audit"].rows == before["audit"].rows + 1
     shown = dict(line.split() for line in said.splitlines()[1:-1])
     assert shown == {name: str(found.rows) for name, found in before.items()}

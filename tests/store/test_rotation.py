@@ -146,20 +146,23 @@ async def test_a_disabled_person_refreshes_nothing(store: Store) -> None:
 
 
 async def test_a_refresh_token_is_revoked_by_its_own_client_alone(store: Store) -> None:
-    def revoke(text: str, client_id: str) -> object:
-        return store.write(grants.revoke_by_refresh, sha(text), client_id, NOW, NOW + 9)
+    async def revoke(text: str, client_id: str) -> tuple[str, str] | None:
+        found = await store.write(grants.revoke_by_refresh, sha(text), client_id, NOW, NOW + 9)
+        return found and (found.grant_id, found.username)
 
     assert await revoke("r1", "c2") is None
     assert await revoke("another", "c1") is None
     assert await store.read(revocations.current_epoch) == 0
-    assert await revoke("r1", "c1") == GRANT
+    assert await revoke("r1", "c1") == (GRANT, "alice")
     assert await rotate(store) == Refusal("revoked", GRANT)
     assert await store.read(grants.live, NOW, 10) == []
 
 
 async def test_the_predecessor_too_ends_the_whole_grant(store: Store) -> None:
     await rotate(store, "r1", "r2")
-    assert await store.write(grants.revoke_by_refresh, sha("r1"), "c1", NOW, NOW + 9) == GRANT
+    ended = await store.write(grants.revoke_by_refresh, sha("r1"), "c1", NOW, NOW + 9)
+    assert ended is not None
+    assert ended.grant_id == GRANT
     assert await rotate(store, "r2", "r3") == Refusal("revoked", GRANT)
 
 

@@ -14,6 +14,7 @@ from oauth_server.store.schema import metadata
 from oauth_server.store.verbs import users
 from tests.support.browser import Browser, form_of, query_of
 from tests.support.oauth import OAuthClient
+from tests.support.outside import LOG
 from tests.support.server import Running
 
 STATE = "state-of-the-test"
@@ -75,7 +76,7 @@ async def state_of(server: Running) -> dict[str, list[tuple[Any, ...]]]:
         return {
             table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
             for table in metadata.sorted_tables
-            if table.name not in ("audit", "failed_attempts")
+            if table.name not in (*LOG, "failed_attempts")
         }
 
     return await server.services.store.read(everything)

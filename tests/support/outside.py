@@ -15,11 +15,22 @@ PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 _ERROR_MEMBERS = {"error", "error_description", "error_uri"}
 
 
+LOG = ("audit", "audit_heads", "audit_anchors")
+
+
 def rows(server: Running) -> Rows:
-    """Every row of every table, but for whose turn it is to keep house: that is written once a minute, by itself."""
+    """Every row of every table but the audit log, which tells of refused requests too.
+
+    Without whose turn it is to keep house: that is written once a minute, by itself.
+    """
     found = every_row(server.location)
     found["meta"] = [row for row in found["meta"] if row[0] != "housekeeping"]
-    return found
+    return {name: rows for name, rows in found.items() if name not in LOG}
+
+
+def logged(server: Running, event: str) -> list[tuple[str, str, str, str]]:
+    """The audit events of this name, oldest first: who, which client, from where, and the detail."""
+    return [row[4:8] for row in sorted(every_row(server.location)["audit"]) if row[2] == event]
 
 
 def audited(server: Running) -> list[tuple[str, str, str, str]]:
