@@ -100,7 +100,7 @@ class Administration:
         was, becomes = (" ".join(words) or "nothing" for words in (user.scope, scope))
         happened = event(now, "user.scope_set", "success", actor=user.username, detail=f"from {was} to {becomes}")
         return await self._store.write(
-            audit.recorded, lambda _: happened, users.set_scope, user.user_id, scope, now, now + ACCESS_TOKEN_MAX
+            audit.recorded, lambda _: happened, users.set_scope, user.user_id, scope, self._clock, ACCESS_TOKEN_MAX
         )
 
     async def disable(self, user: User) -> Held:

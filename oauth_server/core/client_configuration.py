@@ -112,7 +112,6 @@ class ClientConfiguration:
             lambda gone: happened if gone else None,
             clients.remove,
             client.client_id,
-            now,
             now + ACCESS_TOKEN_MAX,
             client.registration_token_hash,
         )

@@ -58,7 +58,12 @@ class ClientCredentials:
             raise InvalidClientError(reason="the client was deleted meanwhile")
         # `sub` is the client_id, which no person has: theirs are random (RFC 9068 section 5).
         return self._tokens.reply(
-            subject=client.client_id, client_id=client.client_id, scope=scope, audience=audience, grant_id=grant_id
+            subject=client.client_id,
+            client_id=client.client_id,
+            scope=scope,
+            audience=audience,
+            grant_id=grant_id,
+            issued_at=now,
         )
 
     def _scope(self, client: Client, text: str | None) -> tuple[str, ...]:

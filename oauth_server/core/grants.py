@@ -17,6 +17,7 @@ from oauth_server.core.client_documents import document_digest
 from oauth_server.core.clock import Clock, random_id, random_token, token_hash
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.errors import (
+    AccessDeniedError,
     InvalidGrantError,
     InvalidScopeError,
     InvalidTargetError,
@@ -36,7 +37,6 @@ from oauth_server.store.records import (
     NewRefresh,
     Permitted,
     Refusal,
-    Revocation,
     Session,
 )
 from oauth_server.store.store import Store
@@ -107,7 +107,10 @@ class Grants:
         return frozenset(found)
 
     async def issue_code(self, approval: Approval) -> str:
-        """Store a code, and the consent when one was asked for, and return the code."""
+        """Store a code, and the consent when one was asked for, and return the code.
+
+        Raises AccessDeniedError when the client or the person's account ended while this request was served.
+        """
         code, now = random_token(), self._clock()
         user = approval.session.user
         stored = Code(
@@ -133,15 +136,17 @@ class Grants:
             client_id=approval.client.client_id,
             detail=" ".join(approval.scope),
         )
-        await self._store.write(
+        added = await self._store.write(
             audit.recorded,
-            lambda _: happened,
+            lambda done: happened if done else None,
             grants.add_code_and_consent,
             stored,
             consent if approval.asked else None,
             now,
             approval.client if stored.document is not None else None,
         )
+        if not added:
+            raise AccessDeniedError("The application, or the account, was removed a moment ago.")
         return code
 
     async def deny(self, session: Session, client: Client) -> None:
@@ -180,7 +185,7 @@ class Grants:
             tokens_until=now + ACCESS_TOKEN_MAX,
         )
         issue = await self._judge("code.redeemed", client, outcome)
-        return self._reply(client, issue, fresh)
+        return self._reply(client, issue, fresh, now)
 
     async def refresh(self, client: Client, form: Mapping[str, str], resources: list[str]) -> dict[str, Any]:
         """The token response for a refresh token. Raises InvalidGrantError, InvalidScopeError or InvalidTargetError."""
@@ -208,7 +213,7 @@ class Grants:
                 fresh = _seal(presented).decrypt(_NONCE, issue.sealed_successor, None).decode()
             except InvalidTag:
                 raise InvalidGrantError(reason="the sealed successor cannot be opened") from None
-        return self._reply(client, issue, fresh)
+        return self._reply(client, issue, fresh, now)
 
     async def revoke(self, client: Client, token: str) -> None:
         """End a token of this client (RFC 7009): an access token alone, with a refresh token its whole grant.
@@ -226,8 +231,8 @@ class Grants:
             user = None if found.of_client else await self._store.read(users.by_id, found.subject)
             actor = user.username if user is not None else ""
             happened = event(now, "token.revoked", "success", actor=actor, client_id=client.client_id)
-            entry = Revocation("token", found.jti, now, float(found.expires_at))
-            await self._store.write(audit.recorded, lambda _: happened, revocations.revoke, [entry])
+            until = float(found.expires_at)
+            await self._store.write(audit.recorded, lambda _: happened, revocations.end, "token", [found.jti], until)
         else:
             await self._store.write(
                 audit.recorded,
@@ -269,13 +274,14 @@ class Grants:
             return None  # a refusal that changed nothing is recorded within bounds, see `_judge`
         return event(now, name, result, actor=actor, client_id=client.client_id, detail=detail)
 
-    def _reply(self, client: Client, issue: Issue, refresh_token: str | None) -> dict[str, Any]:
+    def _reply(self, client: Client, issue: Issue, refresh_token: str | None, now: float) -> dict[str, Any]:
         reply = self._tokens.reply(
             subject=issue.user.user_id,
             client_id=client.client_id,
             scope=issue.scope,
             audience=issue.resources,
             grant_id=issue.grant_id,
+            issued_at=now,
         )
         if refresh_token is not None:
             reply["refresh_token"] = refresh_token

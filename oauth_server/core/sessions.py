@@ -39,21 +39,25 @@ class Sessions:
             return None
         return await self._store.read(users.session, session_hash(session_id), self._clock())
 
-    async def start(self, user: User, replaced: str | None) -> str:
-        """Begin a session for somebody who just signed in; the new id differs from whatever the browser had."""
+    async def start(self, user: User, replaced: str | None) -> str | None:
+        """Begin a session for somebody who just signed in; the new id differs from whatever the browser had.
+
+        None when the password that `user` was verified with is no longer the person's.
+        """
         session_id, now = random_token(), self._clock()
         happened = event(now, "login", "success", actor=user.username)
-        await self._store.write(
+        started = await self._store.write(
             audit.recorded,
-            lambda _: happened,
+            lambda done: happened if done else None,
             users.start_session,
             session_hash(session_id),
             user.user_id,
+            user.password_hash,
             now,
             now + LIFETIME,
             session_hash(replaced) if replaced else None,
         )
-        return session_id
+        return session_id if started else None
 
     async def end(self, session: Session) -> None:
         """Sign the browser out."""

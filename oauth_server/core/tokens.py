@@ -90,16 +90,27 @@ class Tokens:
         return self._deployment.settings.token_expiry
 
     def issue_access(
-        self, *, subject: str, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], grant_id: str
+        self,
+        *,
+        subject: str,
+        client_id: str,
+        scope: tuple[str, ...],
+        audience: tuple[str, ...],
+        grant_id: str,
+        issued_at: float | None = None,
     ) -> str:
-        """Sign an access token (RFC 9068 section 2.2); `aud` is a string when single."""
+        """Sign an access token (RFC 9068 section 2.2); `aud` is a string when single.
+
+        `issued_at` is when what it rests on was looked up, by default now.
+        """
         now = int(self._clock())
         claims = {
             "iss": self._deployment.issuer,
             "sub": subject,
             "aud": audience[0] if len(audience) == 1 else list(audience),
             "exp": now + self.lifetime,
-            "iat": now,
+            # So that what ends the tokens of a moment also ends those that were asked for before it and signed after.
+            "iat": now if issued_at is None else int(issued_at),
             "jti": random_id(),
             "client_id": client_id,
             "scope": " ".join(scope),
@@ -108,11 +119,23 @@ class Tokens:
         return sign(self.keys.sign_access, claims, "at+jwt")
 
     def reply(
-        self, *, subject: str, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], grant_id: str
+        self,
+        *,
+        subject: str,
+        client_id: str,
+        scope: tuple[str, ...],
+        audience: tuple[str, ...],
+        grant_id: str,
+        issued_at: float,
     ) -> dict[str, Any]:
         """The token response with a new access token (RFC 6749 section 5.1); it always states the scope."""
         token = self.issue_access(
-            subject=subject, client_id=client_id, scope=scope, audience=audience, grant_id=grant_id
+            subject=subject,
+            client_id=client_id,
+            scope=scope,
+            audience=audience,
+            grant_id=grant_id,
+            issued_at=issued_at,
         )
         return {
             "access_token": token,

@@ -133,9 +133,17 @@ class Users:
             raise PasswordError("The two passwords differ.")
         hashed = await self.hash_new(user.username, password, present=user.password_hash)
         happened = event(self._clock(), "password.changed", "success", actor=user.username)
-        await self._store.write(
-            audit.recorded, lambda _: happened, users.set_password, user.user_id, hashed, session_hash
+        changed = await self._store.write(
+            audit.recorded,
+            lambda done: happened if done else None,
+            users.change_password,
+            user.user_id,
+            user.password_hash,
+            hashed,
+            session_hash,
         )
+        if not changed:
+            raise PasswordError("The password was changed elsewhere meanwhile; sign in again.")
         return replace(user, password_hash=hashed, must_change_password=False)
 
     async def hash_new(self, username: str, password: str, *, present: str = "") -> str:

@@ -32,8 +32,11 @@ class Login:
             return too_many(request, error, again(error.description))
         if user is None:
             return again(WRONG_CREDENTIALS)
+        session_id = await self._services.sessions.start(user, self._session.read(request))
+        if session_id is None:
+            return again(WRONG_CREDENTIALS)
         reply = redirect_reply(after, after_post=True)
-        self._session.set(reply, await self._services.sessions.start(user, self._session.read(request)))
+        self._session.set(reply, session_id)
         return self.remember(reply, user)
 
     def remember(self, reply: Response, user: User) -> Response:

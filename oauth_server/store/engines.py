@@ -60,7 +60,8 @@ def _sqlite(url: URL, begin: str, pool_size: int, pragmas: tuple[str, ...] = _DU
 
 
 def _postgresql(url: URL, pool_size: int) -> Engine:
-    options = "-c statement_timeout=10000 -c lock_timeout=5000"
+    # synchronous_commit: an answer leaves after its commit is on disk, whatever the database's own configuration says.
+    options = "-c statement_timeout=10000 -c lock_timeout=5000 -c synchronous_commit=on"
     return create_engine(
         url,
         pool_size=pool_size,

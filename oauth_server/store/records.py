@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 ClientSource = Literal["configured", "registered", "document"]
 KeyUse = Literal["access", "id"]
@@ -291,14 +291,19 @@ class SigningKey:
     stops_at: float | None = None
 
 
+Kind: TypeAlias = Literal["token", "grant", "user", "client", "all", "keys"]
+
+
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One entry of the revocation filter: what `kind` of thing, which, when, and until when it matters.
+    """One entry of the revocation filter: what `kind` of thing, which, and until when it matters.
 
-    `all`, of value "", is every access token; `keys` revokes nothing: every process reads the signing keys anew.
+    It ends the access tokens issued at or before `revoked_at`. Of what ended for good that is `expires_at`: a token may
+    be signed a moment after the revocation, or be dated by the clock of another machine. `all`, of value "", is every
+    access token; `keys` revokes nothing: every process reads the signing keys anew.
     """
 
-    kind: Literal["token", "grant", "user", "client", "all", "keys"]
+    kind: Kind
     value: str
     revoked_at: float
     expires_at: float

@@ -79,12 +79,11 @@ async def _disable_user(store: Store, server: Running, _: str, subject: str) -> 
 
 
 async def _lower_ceiling(store: Store, server: Running, _: str, subject: str) -> None:
-    now = server.clock()
-    await store.write(users.set_scope, subject, ("mcp:read",), now, now + ACCESS_TOKEN_MAX)
+    await store.write(users.set_scope, subject, ("mcp:read",), server.clock, ACCESS_TOKEN_MAX)
 
 
 async def _delete_client(store: Store, server: Running, _: str, __: str) -> None:
-    assert await store.write(clients.remove, DEFAULT_CLIENT, server.clock(), server.clock() + ACCESS_TOKEN_MAX)
+    assert await store.write(clients.remove, DEFAULT_CLIENT, server.clock() + ACCESS_TOKEN_MAX)
 
 
 @pytest.mark.parametrize("end", [_revoke_grant, _disable_user, _lower_ceiling, _delete_client])

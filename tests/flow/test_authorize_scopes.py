@@ -147,13 +147,12 @@ async def test_ceiling_that_is_lowered_meanwhile_holds(
     pkce = Pkce.new()
     code = await client.code(browser, pkce)
     page = await consent_page(browser, client.url(pkce, prompt="consent"))
-    now = server.clock()
-    await server.services.store.write(users.set_scope, alice.user_id, ("mcp:read",), now, now)
+    await server.services.store.write(users.set_scope, alice.user_id, ("mcp:read",), server.clock, 0)
     # A consent form that is open already, a code that was issued already, and a consent that is remembered.
     later = answered(await browser.consent(page), client, 303)["code"]
     for issued in (code, later):
         assert (await client.redeem(issued, pkce)).json()["scope"] == "mcp:read"
     reply = await browser.http.get(client.url(pkce))
     assert (await client.redeem(answered(reply, client)["code"], pkce)).json()["scope"] == "mcp:read"
-    await server.services.store.write(users.set_scope, alice.user_id, (), now, now)
+    await server.services.store.write(users.set_scope, alice.user_id, (), server.clock, 0)
     redirected_error(await browser.http.get(client.url(pkce)), client, "invalid_scope")

@@ -232,7 +232,7 @@ async def test_a_token_that_ended_is_inactive_from_then_on(
     elif end == "ceiling":
         await set_ceiling(server, owner)
     elif end == "client":
-        assert await server.services.store.write(clients.remove, app.client_id, server.clock(), server.clock() + 9)
+        assert await server.services.store.write(clients.remove, app.client_id, server.clock() + 9)
         await server.services.revoked.refresh()
     else:
         server.clock.advance(3600 if end == "expiry" else 2_592_000)

@@ -17,8 +17,8 @@ async def test_everybody_is_listed_by_name(store: Store) -> None:
 async def test_only_what_is_alive_is_counted(store: Store) -> None:
     await people(store)
     await granted(store)
-    await store.write(users.start_session, sha("s1"), "id-of-alice", NOW, NOW + 100, None)
-    await store.write(users.start_session, sha("s2"), "id-of-bob", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s2"), "id-of-bob", "x", NOW, NOW + 100, None)
     assert await store.read(administration.held_by, "id-of-alice", NOW) == Held(1, 1)
     assert await store.read(administration.held_by, "id-of-alice", NOW + 100) == Held(0, 1)
     assert await store.read(administration.held_by, "id-of-alice", NOW + 10_000) == Held(0, 0)
@@ -36,10 +36,10 @@ async def test_disabling_ends_sessions_codes_and_grants_for_good_and_nobody_else
     await granted(store)
     await granted_to_bob(store)
     await store.write(grants.add_code, code("code-2"))
-    await store.write(users.start_session, sha("s1"), "id-of-alice", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
     assert await store.write(administration.disable, "id-of-alice", NOW + 1, NOW + 9) == Held(1, 1)
     assert await store.read(users.by_id, "id-of-alice") == user(disabled=True)
-    assert await store.read(revocations.since, -1, NOW) == (1, [Revocation("user", "id-of-alice", NOW + 1, NOW + 9)])
+    assert await store.read(revocations.since, -1, NOW) == (1, [Revocation("user", "id-of-alice", NOW + 9, NOW + 9)])
     await store.write(users.set_disabled, "id-of-alice", False, NOW + 2, NOW + 9)
     assert await rotate(store, now=NOW + 3) == Refusal("revoked", "grant-of-code-1")
     assert await redeem(store, "code-2") == Refusal("unknown")
@@ -55,7 +55,7 @@ async def granted_to_bob(store: Store) -> None:
 
 async def test_a_set_password_ends_every_session_and_is_final_or_not(store: Store) -> None:
     await people(store)
-    await store.write(users.start_session, sha("s1"), "id-of-alice", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
     assert await store.write(administration.set_password, "id-of-alice", "new", True, NOW) == Held(1, 0)
     assert await store.read(users.by_id, "id-of-alice") == user(password_hash="new", must_change_password=True)
     assert await store.read(users.session, sha("s1"), NOW) is None
@@ -70,12 +70,12 @@ async def test_a_lowered_ceiling_names_each_client_once_and_no_expired_grant(sto
     await granted(store, "code-2", "r2")
     await store.write(grants.add_code, code("code-3", client_id="c2", scope=("mcp:read",)))
     await redeem(store, "code-3", "r3", client_id="c2")
-    assert await store.write(users.set_scope, "id-of-alice", ("mcp:read", "mcp:write"), NOW, NOW + 9) == []
-    assert await store.write(users.set_scope, "id-of-alice", (), NOW, NOW + 9) == ["c1", "c2"]
-    await store.write(users.set_scope, "id-of-alice", ("mcp:read", "mcp:write"), NOW, NOW + 9)
-    assert await store.write(users.set_scope, "id-of-alice", ("mcp:read",), NOW, NOW + 9) == ["c1"]
-    await store.write(users.set_scope, "id-of-alice", ("mcp:read", "mcp:write"), NOW, NOW + 9)
-    assert await store.write(users.set_scope, "id-of-alice", (), NOW + 10_000, NOW + 10_009) == []
+    assert await store.write(users.set_scope, "id-of-alice", ("mcp:read", "mcp:write"), lambda: NOW, 9) == []
+    assert await store.write(users.set_scope, "id-of-alice", (), lambda: NOW, 9) == ["c1", "c2"]
+    await store.write(users.set_scope, "id-of-alice", ("mcp:read", "mcp:write"), lambda: NOW, 9)
+    assert await store.write(users.set_scope, "id-of-alice", ("mcp:read",), lambda: NOW, 9) == ["c1"]
+    await store.write(users.set_scope, "id-of-alice", ("mcp:read", "mcp:write"), lambda: NOW, 9)
+    assert await store.write(users.set_scope, "id-of-alice", (), lambda: NOW + 10_000, 9) == []
 
 
 @pytest.mark.requirement("attack-64")

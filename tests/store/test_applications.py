@@ -84,7 +84,7 @@ async def test_disconnecting_ends_all_that_one_client_holds_of_one_person(store:
     assert await store.write(applications.disconnect, "id-of-alice", "c1", NOW, NOW + 9) == 2
     _, announced = await store.read(revocations.since, 0, NOW)
     assert {entry for entry in announced if entry.kind == "grant"} == {
-        Revocation("grant", grant_id, NOW, NOW + 9) for grant_id in (first.grant_id, second.grant_id)
+        Revocation("grant", grant_id, NOW + 9, NOW + 9) for grant_id in (first.grant_id, second.grant_id)
     }
     for token in ("r1", "s1"):
         assert isinstance(await rotate(store, token, f"new-{token}"), Refusal)

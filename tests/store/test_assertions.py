@@ -40,7 +40,7 @@ async def test_a_client_that_is_gone_is_given_nothing(store: Store) -> None:
     await store.write(clients.add, client())
     assert await store.write(clients.use, "c1", NOW)
     assert [row["last_used_at"] for row in await store.read(rows, clients_table)] == [NOW]
-    assert await store.write(clients.remove, "c1", NOW, NOW + 9)
+    assert await store.write(clients.remove, "c1", NOW + 9)
     assert not await store.write(clients.use, "c1", NOW)
 
 
@@ -75,7 +75,7 @@ async def test_a_refresh_token_ends_with_its_grant_its_person_and_its_client(sto
     verbs: dict[str, tuple[Any, ...]] = {
         "grant": (grants.revoke_grant, issue.grant_id, NOW, NOW + 9),
         "user": (users.set_disabled, "id-of-alice", True, NOW, NOW + 9),
-        "client": (clients.remove, "c1", NOW, NOW + 9),
+        "client": (clients.remove, "c1", NOW + 9),
     }
     assert await _live(store, "r1") is not None
     await store.write(*verbs[end])

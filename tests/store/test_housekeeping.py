@@ -129,7 +129,7 @@ async def test_sessions_revocations_assertions_and_buckets_leave_at_their_end_th
     await people(store)
     for number in range(3):
         end = NOW + number
-        await store.write(users.start_session, sha(f"s{number}"), "id-of-alice", NOW - 9, end, None)
+        await store.write(users.start_session, sha(f"s{number}"), "id-of-alice", "x", NOW - 9, end, None)
         await store.write(revocations.revoke, [Revocation("token", f"t{number}", NOW - 9, end)])
         await store.write(assertions.accept, sha(f"a{number}"), end, NOW - 99)
         await store.write(limits.take, [Bucket("account", sha(f"b{number}"), 3, 60.0 + number)], NOW - 60)
@@ -173,7 +173,7 @@ async def test_clients_that_nobody_used_leave_and_all_others_stay(store: Store) 
 
 async def document(store: Store, text: str) -> Client:
     found = client("https://app.example/client", source="document")
-    await store.write(documents.remember, found, sha(text))
+    await store.write(documents.remember, found, sha(text), NOW)
     return found
 
 
@@ -254,7 +254,7 @@ async def test_two_that_delete_at_once_do_not_delete_twice(pair: tuple[Store, St
     await people(pair[0])
     for number in range(40):
         await granted(pair[0], f"c{number}", f"r{number}")
-        await pair[0].write(users.start_session, sha(f"s{number}"), "id-of-alice", NOW, NOW + 1, None)
+        await pair[0].write(users.start_session, sha(f"s{number}"), "id-of-alice", "x", NOW, NOW + 1, None)
 
     async def until_empty(store: Store, verb: Verb) -> int:
         return sum(await all_left(store, verb, NOW + 20_000, 10))
@@ -292,7 +292,7 @@ async def test_no_table_is_read_whole(store: Store, verb: Any) -> None:
     await store.write(grants.add_code, code("unredeemed"))
     await store.write(clients.add, client("unused", unused_until=NOW))
     await store.write(limits.take, [Bucket("account", sha("b"), 3, 1.0)], NOW)
-    await store.write(users.start_session, sha("s"), "id-of-alice", NOW, NOW, None)
+    await store.write(users.start_session, sha("s"), "id-of-alice", "x", NOW, NOW, None)
     await store.write(revocations.revoke, [Revocation("token", "t", NOW, NOW), Revocation("token", "u", NOW, NOW)])
     await store.write(assertions.accept, sha("a"), NOW, NOW - 9)
     await document(store, "d")

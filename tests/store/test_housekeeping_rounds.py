@@ -42,7 +42,7 @@ class Sleeps:
 
 async def expired_sessions(store: Store, clock: ManualClock, number: int, name: str = "s") -> None:
     starts = (
-        store.write(users.start_session, sha(f"{name}{n}"), "id-of-alice", clock() - 9, clock() - 9000, None)
+        store.write(users.start_session, sha(f"{name}{n}"), "id-of-alice", "x", clock() - 9, clock() - 9000, None)
         for n in range(number)
     )
     await asyncio.gather(*starts)

@@ -36,10 +36,10 @@ async def test_the_owner_is_created_only_where_there_is_nobody(store: Store) -> 
 @pytest.mark.requirement("attack-25")
 async def test_a_session_lives_until_its_end_and_replaces_the_one_before(store: Store) -> None:
     await people(store)
-    await store.write(users.start_session, sha("s1"), "id-of-alice", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
     assert await store.read(users.session, sha("s1"), NOW + 99) == Session(sha("s1"), user(), NOW, NOW + 100)
     assert await store.read(users.session, sha("s1"), NOW + 100) is None
-    await store.write(users.start_session, sha("s2"), "id-of-alice", NOW, NOW + 100, sha("s1"))
+    await store.write(users.start_session, sha("s2"), "id-of-alice", "x", NOW, NOW + 100, sha("s1"))
     assert await store.read(users.session, sha("s1"), NOW) is None
     assert await store.write(users.end_session, sha("s2")) is True
     assert await store.write(users.end_session, sha("s2")) is False
@@ -48,30 +48,46 @@ async def test_a_session_lives_until_its_end_and_replaces_the_one_before(store: 
 
 async def test_disabling_ends_sessions_and_announces_the_person(store: Store) -> None:
     await people(store)
-    await store.write(users.start_session, sha("s1"), "id-of-alice", NOW, NOW + 100, None)
-    await store.write(users.start_session, sha("s2"), "id-of-bob", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
+    await store.write(users.start_session, sha("s2"), "id-of-bob", "x", NOW, NOW + 100, None)
     await store.write(users.set_disabled, "id-of-alice", True, NOW, NOW + 9)
     assert await store.read(users.session, sha("s1"), NOW) is None
     assert await store.read(users.session, sha("s2"), NOW) is not None
-    assert await store.read(revocations.since, -1, NOW) == (1, [Revocation("user", "id-of-alice", NOW, NOW + 9)])
+    assert await store.read(revocations.since, -1, NOW) == (1, [Revocation("user", "id-of-alice", NOW + 9, NOW + 9)])
     await store.write(users.set_disabled, "id-of-alice", False, NOW, NOW + 9)
     assert await store.read(users.session, sha("s1"), NOW) is None
     # Enabling revokes nothing, but other processes must look at the person again.
     assert await store.read(revocations.since, 1, NOW) == (2, [])
+    # Access tokens issued from now on are good, those of before are not.
+    (entry,) = await store.read(revocations.find, [("user", "id-of-alice")])
+    assert entry.revoked_at == NOW
 
 
 async def test_a_session_of_a_disabled_person_is_none(store: Store) -> None:
     await people(store)
+    assert await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
     await store.write(users.set_disabled, "id-of-alice", True, NOW, NOW + 9)
-    await store.write(users.start_session, sha("s1"), "id-of-alice", NOW, NOW + 100, None)
     assert await store.read(users.session, sha("s1"), NOW) is None
+    assert not await store.write(users.start_session, sha("s2"), "id-of-alice", "x", NOW, NOW + 100, None)
+    await store.write(users.set_disabled, "id-of-alice", False, NOW, NOW + 9)
+    assert await store.read(users.session, sha("s2"), NOW) is None
+
+
+async def test_a_password_that_was_replaced_while_it_was_verified_opens_no_session(store: Store) -> None:
+    await people(store)
+    assert await store.write(users.change_password, "id-of-alice", "x", "new", None)
+    assert not await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
+    assert await store.write(users.start_session, sha("s2"), "id-of-alice", "new", NOW, NOW + 100, None)
+    assert not await store.write(users.change_password, "id-of-alice", "x", "newest", None)
+    assert await store.read(users.session, sha("s1"), NOW) is None
+    assert await store.read(users.session, sha("s2"), NOW) is not None
 
 
 async def test_a_new_password_ends_every_other_session_of_this_person(store: Store) -> None:
     await store.write(users.add, user(must_change_password=True))
     await store.write(users.add, user("bob"))
     for name, owner in (("s1", "alice"), ("s2", "alice"), ("s3", "bob")):
-        await store.write(users.start_session, sha(name), f"id-of-{owner}", NOW, NOW + 100, None)
+        await store.write(users.start_session, sha(name), f"id-of-{owner}", "x", NOW, NOW + 100, None)
     await store.write(users.set_password, "id-of-alice", "new", sha("s2"))
     live = [await store.read(users.session, sha(name), NOW) is not None for name in ("s1", "s2", "s3")]
     assert live == [False, True, True]
@@ -99,7 +115,7 @@ async def test_a_lowered_ceiling_ends_the_tokens_that_exceed_it(
     await redeem(store, "code-2", "r2")
     await store.write(grants.add_code, code("code-3", user_id="id-of-bob"))
     await redeem(store, "code-3", "r3")
-    await store.write(users.set_scope, "id-of-alice", scope, NOW, NOW + 9)
+    await store.write(users.set_scope, "id-of-alice", scope, lambda: NOW, 9)
     assert await store.read(users.by_id, "id-of-alice") == user(scope=scope)
     epoch, entries = await store.read(revocations.since, 0, NOW)
     assert epoch == 1
@@ -149,11 +165,11 @@ async def test_a_removed_client_takes_everything_along_and_is_announced_once(sto
     await granted(store)
     await store.write(grants.add_code, code("open"))
     await store.write(users.consent, "id-of-alice", "c1", "u", ("r",), ("mcp:read",), NOW)
-    assert await store.write(clients.remove, "c1", NOW, NOW + 9) is True
-    assert await store.write(clients.remove, "c1", NOW, NOW + 9) is False
+    assert await store.write(clients.remove, "c1", NOW + 9) is True
+    assert await store.write(clients.remove, "c1", NOW + 9) is False
     assert await store.read(grants.live, NOW, 10) == []
     assert await store.read(users.consented, "id-of-alice", "c1", "u", ("r",)) == ()
-    assert await store.read(revocations.since, 0, NOW) == (1, [Revocation("client", "c1", NOW, NOW + 9)])
+    assert await store.read(revocations.since, 0, NOW) == (1, [Revocation("client", "c1", NOW + 9, NOW + 9)])
 
 
 async def test_configuring_another_client_removes_the_one_before_and_no_registered_one(store: Store) -> None:
@@ -236,7 +252,7 @@ async def test_codes_and_tokens_are_nowhere_in_the_database_file(tmp_path_factor
     try:
         await people(store)
         await granted(store, "code-canary", "refresh-canary")
-        await store.write(users.start_session, sha("session-canary"), "id-of-alice", NOW, NOW + 9, None)
+        await store.write(users.start_session, sha("session-canary"), "id-of-alice", "x", NOW, NOW + 9, None)
     finally:
         store.close()
     with sqlite3.connect(path) as connection:

@@ -279,11 +279,11 @@ async def test_an_update_drops_the_consents_for_redirect_uris_that_are_gone(stor
 async def test_a_client_is_deleted_by_its_own_token_alone(store: Store) -> None:
     await store.write(clients.add, own())
     await store.write(clients.add, client("open"))
-    assert not await store.write(clients.remove, "c1", NOW, NOW + 9, sha("other"))
-    assert not await store.write(clients.remove, "open", NOW, NOW + 9, sha("rat"))
+    assert not await store.write(clients.remove, "c1", NOW + 9, sha("other"))
+    assert not await store.write(clients.remove, "open", NOW + 9, sha("rat"))
     assert await ids(store) == ["c1", "open"]
     assert await store.read(revocations.current_epoch) == 0
-    assert await store.write(clients.remove, "c1", NOW, NOW + 9, sha("rat"))
+    assert await store.write(clients.remove, "c1", NOW + 9, sha("rat"))
     assert await ids(store) == ["open"]
 
 
@@ -295,7 +295,7 @@ async def test_redemptions_rotations_and_a_deletion_at_once_leave_nothing_that_l
         await pair[0].write(grants.add_code, code(f"k{number}"))
     found = await asyncio.gather(
         *(redeem(pair[n % 2], f"k{n}", f"s{n}") for n in range(6)),
-        pair[1].write(clients.remove, "c1", NOW, NOW + 9),
+        pair[1].write(clients.remove, "c1", NOW + 9),
         *(redeem(pair[n % 2], f"k{n}", f"s{n}") for n in range(6, 12)),
         rotate(pair[0], "r1", "r2"),
     )
@@ -308,7 +308,7 @@ async def test_redemptions_rotations_and_a_deletion_at_once_leave_nothing_that_l
 
 async def test_a_client_that_was_deleted_and_its_shared_successor_have_nothing_in_common(store: Store) -> None:
     await register(store, anybodys("first", fingerprint=sha("same")))
-    assert await store.write(clients.remove, "first", NOW, NOW + DAY)
+    assert await store.write(clients.remove, "first", NOW + DAY)
     second = anybodys("second", fingerprint=sha("same"))
     assert await register(store, second) == second
     assert await store.read(revocations.find, [("client", "second")]) == []

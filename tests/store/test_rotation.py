@@ -89,7 +89,7 @@ async def test_reuse_after_the_grace_window_revokes_the_family(store: Store) -> 
     assert await rotate(store, "r2", "r4", now=NOW + 31) == Refusal("revoked", GRANT)
     assert await store.read(grants.live, NOW + 31, 10) == []
     (entry,) = await store.read(revocations.find, [("grant", GRANT)])
-    assert (entry.revoked_at, entry.expires_at) == (NOW + 30.1, NOW + 86_400)
+    assert (entry.revoked_at, entry.expires_at) == (NOW + 86_400, NOW + 86_400)
 
 
 @pytest.mark.requirement("attack-44")
@@ -130,7 +130,7 @@ async def test_a_narrower_scope_and_resource_are_of_this_token_alone(store: Stor
 
 
 async def test_the_ceiling_and_the_configuration_are_asked_again_at_refresh(store: Store) -> None:
-    await store.write(users.set_scope, "id-of-alice", ("mcp:read",), NOW, NOW + 1)
+    await store.write(users.set_scope, "id-of-alice", ("mcp:read",), lambda: NOW, 1)
     issue = await rotate(store, "r1", "r2")
     assert isinstance(issue, Issue)
     assert issue.scope == ("mcp:read", "openid")
@@ -174,7 +174,7 @@ async def test_a_second_revocation_keeps_the_time_of_the_first(store: Store) -> 
 
 
 async def test_removing_the_client_removes_grants_tokens_and_codes(store: Store) -> None:
-    assert await store.write(clients.remove, "c1", NOW, NOW + 9)
+    assert await store.write(clients.remove, "c1", NOW + 9)
     assert await rotate(store) == Refusal("unknown")
     assert [await store.read(count, table) for table in (grants_table, refresh_tokens)] == [0, 0]
 

@@ -28,8 +28,7 @@ async def add_person(
 
 async def set_ceiling(server: Running, person: User, *scope: str) -> None:
     """Set what this person may be granted, from now on and in every process."""
-    now = server.clock()
-    await server.services.store.write(users.set_scope, person.user_id, scope, now, now + ACCESS_TOKEN_MAX)
+    await server.services.store.write(users.set_scope, person.user_id, scope, server.clock, ACCESS_TOKEN_MAX)
     await server.services.revoked.refresh()
     server.clock.advance(1)  # a token carries whole seconds: one of the same second counts as older
 

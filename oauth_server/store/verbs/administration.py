@@ -42,17 +42,18 @@ def set_password(connection: Connection, user_id: str, password_hash: str, must_
 
 def disable(connection: Connection, user_id: str, now: float, until: float) -> Held:
     """Disable a user and end all that was ever granted: sessions, codes, grants and every token."""
+    # The person's lock first: what is being issued meanwhile is waited for and seen below, anything later sees the end.
+    connection.execute(select(users.c.user_id).where(users.c.user_id == user_id).with_for_update(key_share=True))
     held = held_by(connection, user_id, now)
-    people.set_disabled(connection, user_id, True, now, until)
-    # Codes first: a redemption under way holds its code's lock, and leaves a grant that is seen below.
     connection.execute(delete(codes).where(codes.c.user_id == user_id))
     connection.execute(
         update(grants).where(grants.c.user_id == user_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
     )
+    people.set_disabled(connection, user_id, True, now, until)
     return held
 
 
 def delete_client(connection: Connection, client_id: str, now: float, until: float) -> int | None:
     """Delete a client with all that was issued to it; how many live grants it had, None where there is no such one."""
     live = grants_of_client(connection, client_id, now)
-    return live if clients.remove(connection, client_id, now, until) else None
+    return live if clients.remove(connection, client_id, until) else None

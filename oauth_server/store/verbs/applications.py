@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection, case, delete, func, select, update
 
-from oauth_server.store.records import Application, Revocation
+from oauth_server.store.records import Application
 from oauth_server.store.schema import clients, codes, consents, grants, refresh_tokens
-from oauth_server.store.verbs.revocations import revoke
+from oauth_server.store.verbs.revocations import end
 
 
 def of_user(connection: Connection, user_id: str, now: float, access_lifetime: float) -> list[Application]:
@@ -70,5 +70,5 @@ def disconnect(connection: Connection, user_id: str, client_id: str, now: float,
         .returning(grants.c.grant_id)
     ).all()
     if ended:
-        revoke(connection, [Revocation("grant", grant_id, now, tokens_until) for grant_id in ended])
+        end(connection, "grant", ended, tokens_until)
     return len(ended)

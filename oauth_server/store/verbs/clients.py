@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
-from oauth_server.store.records import Client, Revocation
+from oauth_server.store.records import Client
 from oauth_server.store.schema import clients, codes, consents
-from oauth_server.store.verbs.revocations import revoke
+from oauth_server.store.verbs.revocations import end, readmit
 from oauth_server.store.verbs.rows import client_of
 from oauth_server.store.verbs.upsert import put
 
@@ -64,9 +64,11 @@ def configure(connection: Connection, client: Client, now: float, until: float) 
         _SELECT.where(clients.c.source == "configured", clients.c.client_id != client.client_id)
     ).mappings()
     for row in before.all():
-        remove(connection, row["client_id"], now, until)
+        remove(connection, row["client_id"], until)
     known = find(connection, client.client_id)
-    if known is not None:
+    if known is None:
+        readmit(connection, "client", client.client_id, now)
+    else:
         client = with_fields(client, created_at=known.created_at, last_used_at=known.last_used_at)
     values = _values(client)
     client_id = values.pop("client_id")
@@ -97,7 +99,7 @@ def use(connection: Connection, client_id: str, now: float) -> bool:
     return bool(connection.execute(statement).rowcount)
 
 
-def remove(connection: Connection, client_id: str, now: float, until: float, token_hash: bytes | None = None) -> bool:
+def remove(connection: Connection, client_id: str, until: float, token_hash: bytes | None = None) -> bool:
     """Delete a client with everything issued to it; its access tokens end. True when there was one.
 
     With `token_hash`, only if that is its registration access token's.
@@ -109,5 +111,5 @@ def remove(connection: Connection, client_id: str, now: float, until: float, tok
     connection.execute(delete(codes).where(codes.c.client_id == client_id))
     found = bool(connection.execute(statement).rowcount)
     if found:
-        revoke(connection, [Revocation("client", client_id, now, until)])
+        end(connection, "client", [client_id], until)
     return found

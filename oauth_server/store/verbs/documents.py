@@ -8,17 +8,21 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 from oauth_server.store.records import Client
 from oauth_server.store.schema import client_documents, clients, codes, grants, refresh_tokens
 from oauth_server.store.verbs import clients as verbs
+from oauth_server.store.verbs.revocations import readmit
 from oauth_server.store.verbs.upsert import put
 
 # What a document says of a client; the rest is the store's own.
 _SAID: Final = ("name", "auth_method", "redirect_uris", "grant_types", "scope", "application_type", "metadata")
 
 
-def remember(connection: Connection, client: Client, digest: bytes) -> None:
+def remember(connection: Connection, client: Client, digest: bytes, now: float) -> None:
     """Keep what the document says: under its digest for those who consented to it, and as what the client is now."""
     values = asdict(client)
     said: dict[str, Any] = {name: values[name] for name in _SAID}
-    known = verbs.find(connection, client.client_id) or client
+    known = verbs.find(connection, client.client_id)
+    if known is None:
+        readmit(connection, "client", client.client_id, now)
+        known = client
     row = said | {"redirect_uris": list(client.redirect_uris), "grant_types": list(client.grant_types)}
     row |= {"source": known.source, "created_at": known.created_at}
     put(connection, clients, {"client_id": client.client_id}, row)

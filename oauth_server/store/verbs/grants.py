@@ -5,15 +5,23 @@ Sources: RFC 6749 sections 4.1.2 and 6, RFC 9700 section 4.14 (rotation and reus
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from oauth_server.store.records import Client, Code, Grant, Issue, NewRefresh, Permitted, Refusal, Revocation
+from oauth_server.store.records import Client, Code, Grant, Issue, NewRefresh, Permitted, Refusal
 from oauth_server.store.schema import clients, codes, grants, refresh_tokens, users
 from oauth_server.store.verbs import documents
-from oauth_server.store.verbs.revocations import revoke
+from oauth_server.store.verbs.revocations import end
 from oauth_server.store.verbs.rows import USER_FIELDS, grant_of, user_of
 from oauth_server.store.verbs.users import consent
 
 _USER = tuple(users.c[name].label(f"user_{name}") for name in USER_FIELDS)
-_CODE = select(codes, *_USER).join(users, users.c.user_id == codes.c.user_id).with_for_update(of=codes)
+# Every verb that locks several rows takes them in the order people, codes, clients, grants, refresh tokens, epoch, so
+# that no two wait for each other. The person's lock makes it certain that what is issued here is within their present
+# ceiling: whoever lowers it, or disables the person, waits, and then sees the grant; or has gone before.
+_CODE = (
+    select(codes, *_USER)
+    .join(users, users.c.user_id == codes.c.user_id)
+    .with_for_update(read=True, of=users)
+    .suffix_with("FOR UPDATE OF codes", dialect="postgresql")
+)
 _REFRESH = (
     select(
         refresh_tokens.c.used_at,
@@ -31,9 +39,10 @@ _REFRESH = (
     )
     .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
     .join(users, users.c.user_id == grants.c.user_id)
+    .with_for_update(read=True, of=users)
     # The grant's lock orders everything that happens to its family; the token's makes PostgreSQL read, after
     # having waited for it, what the other rotation made of the token.
-    .with_for_update(of=(grants, refresh_tokens))
+    .suffix_with("FOR UPDATE OF grants, refresh_tokens", dialect="postgresql")
 )
 _GRANT = select(grants, users.c.username).join(users, users.c.user_id == grants.c.user_id)
 
@@ -49,16 +58,24 @@ def add_code_and_consent(
     given: tuple[str, str, str, tuple[str, ...], tuple[str, ...]] | None,
     now: float,
     documented: Client | None = None,
-) -> None:
+) -> bool:
     """Store a code together with the consent it rests on, when one was given just now.
 
-    `documented` is the client, for one that is known by its metadata document.
+    `documented` is the client, for one that is known by its metadata document. False, and nothing is stored, when the
+    person was disabled or the client deleted meanwhile; until the commit neither can happen.
     """
+    enabled = select(users.c.user_id).where(users.c.user_id == code.user_id, users.c.disabled.is_(False))
+    if connection.execute(enabled.with_for_update(read=True)).first() is None:
+        return False
     if documented is not None and code.document is not None:
-        documents.remember(connection, documented, code.document)
+        documents.remember(connection, documented, code.document, now)
+    known = select(clients.c.client_id).where(clients.c.client_id == code.client_id)
+    if connection.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+        return False
     if given is not None:
         consent(connection, *given, now, code.document)
     add_code(connection, code)
+    return True
 
 
 def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their order, in one place
@@ -214,7 +231,7 @@ def revoke_grant(connection: Connection, grant_id: str, now: float, tokens_until
     connection.execute(
         update(grants).where(grants.c.grant_id == grant_id, grants.c.revoked_at.is_(None)).values(revoked_at=now)
     )
-    revoke(connection, [Revocation("grant", grant_id, now, tokens_until)])
+    end(connection, "grant", [grant_id], tokens_until)
 
 
 def revoke_by_refresh(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
-from oauth_server.store.records import Revocation
+from oauth_server.store.records import Kind, Revocation
 from oauth_server.store.schema import epoch, grants, revocations
 from oauth_server.store.verbs.upsert import insert_if_absent, put
 
@@ -31,6 +31,17 @@ def revoke(connection: Connection, entries: Iterable[Revocation]) -> None:
             {"kind": entry.kind, "value": entry.value},
             {"revoked_at": entry.revoked_at, "expires_at": entry.expires_at, "epoch": number},
         )
+
+
+def end(connection: Connection, kind: Kind, values: Iterable[str], until: float) -> None:
+    """Announce what ended for good: its access tokens are refused, whenever they were issued."""
+    revoke(connection, [Revocation(kind, value, until, until) for value in values])
+
+
+def readmit(connection: Connection, kind: Kind, value: str, now: float) -> None:
+    """Let what had ended have access tokens again: those issued later than `now`."""
+    row = (revocations.c.kind == kind) & (revocations.c.value == value) & (revocations.c.revoked_at > now)
+    connection.execute(update(revocations).where(row).values(revoked_at=now))
 
 
 def since(connection: Connection, known: int, now: float) -> tuple[int, list[Revocation]]:

@@ -1,10 +1,12 @@
 """People, their browser sessions and the consents they gave."""
 
+from collections.abc import Callable
+
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from oauth_server.store.records import Revocation, Session, User
 from oauth_server.store.schema import browser_sessions, consents, grants, users
-from oauth_server.store.verbs.revocations import bump, revoke
+from oauth_server.store.verbs.revocations import bump, end, readmit, revoke
 from oauth_server.store.verbs.rows import USER_FIELDS, user_of
 from oauth_server.store.verbs.upsert import insert_if_absent
 
@@ -41,6 +43,27 @@ def by_id(connection: Connection, user_id: str) -> User | None:
     return None if row is None else user_of(row)
 
 
+def change_password(
+    connection: Connection, user_id: str, present: str, password_hash: str, keep_session: bytes | None
+) -> bool:
+    """Replace the password by one of the person's own; every other browser session of theirs ends with it.
+
+    False, and nothing changes, when `present` is no longer the hash of the password: of two changes at once, each of
+    which knew the present password, one is made.
+    """
+    if _with_password(connection, user_id, present) is None:
+        return False
+    set_password(connection, user_id, password_hash, keep_session)
+    return True
+
+
+def _with_password(connection: Connection, user_id: str, password_hash: str) -> str | None:
+    """The enabled person's id while that is the hash of the password, which nobody changes before the commit."""
+    row = (users.c.user_id == user_id) & (users.c.password_hash == password_hash) & users.c.disabled.is_(False)
+    found: str | None = connection.execute(select(users.c.user_id).where(row).with_for_update(key_share=True)).scalar()
+    return found
+
+
 def set_password(connection: Connection, user_id: str, password_hash: str, keep_session: bytes | None) -> None:
     """Replace the password; every other browser session of this person ends with it."""
     connection.execute(
@@ -58,14 +81,22 @@ def set_disabled(connection: Connection, user_id: str, disabled: bool, now: floa
     connection.execute(update(users).where(users.c.user_id == user_id).values(disabled=disabled))
     if disabled:
         connection.execute(delete(browser_sessions).where(browser_sessions.c.user_id == user_id))
-    revoke(connection, [Revocation("user", user_id, now, until)] if disabled else [])
+    else:
+        readmit(connection, "user", user_id, now)
+    end(connection, "user", [user_id] if disabled else [], until)
 
 
-def set_scope(connection: Connection, user_id: str, scope: tuple[str, ...], now: float, until: float) -> list[str]:
+def set_scope(
+    connection: Connection, user_id: str, scope: tuple[str, ...], clock: Callable[[], float], lifetime: float
+) -> list[str]:
     """Set the ceiling; access tokens already issued with a scope that it no longer allows end.
 
-    Their refresh tokens live on, and bring what is still allowed. Returns the clients that held such tokens.
+    Their refresh tokens live on, and bring what is still allowed. Returns the clients that held such tokens. `clock` is
+    read once nothing can be issued within the ceiling before; `lifetime` is that of an access token, in seconds.
     """
+    held = connection.execute(select(users.c.user_id).where(users.c.user_id == user_id).with_for_update(key_share=True))
+    held.close()
+    now = clock()
     before = by_id(connection, user_id)
     connection.execute(update(users).where(users.c.user_id == user_id).values(scope=scope))
     removed = set(before.scope) - set(scope) if before is not None else set()
@@ -76,19 +107,32 @@ def set_scope(connection: Connection, user_id: str, scope: tuple[str, ...], now:
     )
     exceeding = [row for row in rows if removed & set(row.scope)]
     # Announced even when nothing is revoked: other processes keep ceilings in memory.
-    revoke(connection, [Revocation("grant", row.grant_id, now, until) for row in exceeding])
+    revoke(connection, [Revocation("grant", row.grant_id, now, now + lifetime) for row in exceeding])
     return sorted({row.client_id for row in exceeding})
 
 
 def start_session(
-    connection: Connection, session_hash: bytes, user_id: str, now: float, until: float, replaced: bytes | None
-) -> None:
-    """Begin a browser session after a login; the one it replaces ends."""
+    connection: Connection,
+    session_hash: bytes,
+    user_id: str,
+    password_hash: str,
+    now: float,
+    until: float,
+    replaced: bytes | None,
+) -> bool:
+    """Begin a browser session after a login; the one it replaces ends.
+
+    False, and nothing changes, when the person was disabled, or the password changed, while it was verified against
+    `password_hash`: the change ended every session that the old one had opened, and this one would come after it.
+    """
+    if _with_password(connection, user_id, password_hash) is None:
+        return False
     if replaced is not None:
         end_session(connection, replaced)
     connection.execute(
         insert(browser_sessions).values(session_hash=session_hash, user_id=user_id, auth_time=now, expires_at=until)
     )
+    return True
 
 
 def session(connection: Connection, session_hash: bytes, now: float) -> Session | None:
