@@ -12,6 +12,7 @@ from oauth_server.flow.front import Front
 from oauth_server.flow.routes import flow_routes, front_routes, health_routes
 from oauth_server.gate.gate import Gate
 from oauth_server.gate.guard import Guard
+from oauth_server.gate.observed import Observed
 from oauth_server.gate.protected_test import ProtectedTest
 from well_known.routes import discovery_routes
 
@@ -31,7 +32,9 @@ def http_face(mcp_app: StarletteWithLifespan, deployment: Deployment, runtime: R
     gate = Gate(mcp_app, runtime, front.at_mcp)
     routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate), Mount("/", app=front.nowhere))
     face = StarletteWithLifespan(
-        routes=routes, middleware=[Middleware(Guard, deployment=deployment)], lifespan=mcp_app.lifespan
+        routes=routes,
+        middleware=[Middleware(Observed), Middleware(Guard, deployment=deployment)],
+        lifespan=mcp_app.lifespan,
     )
     face.state = mcp_app.state
     return face

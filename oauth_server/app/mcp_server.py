@@ -1,6 +1,5 @@
 """The FastMCP server with its own HTTP app, started by server.py or by `fastmcp run`."""
 
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -16,6 +15,7 @@ from oauth_server.app.banner import banner, owner_line
 from oauth_server.app.compose import Opened, open_services
 from oauth_server.app.face import http_face
 from oauth_server.app.inspection import inspector
+from oauth_server.app.log import announce
 from oauth_server.app.mistakes import one_line_errors
 from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment, deploy
@@ -66,7 +66,7 @@ class McpServer(FastMCP[None]):
             self._opened = opened
             self.runtime.start(opened.services)
             if self.announces_owner:
-                sys.stderr.write(self._owner())
+                announce(self.settings, self._owner())
             try:
                 yield
             finally:
@@ -165,8 +165,7 @@ class McpServer(FastMCP[None]):
     def _greet(self) -> None:
         if self._opened is not None:
             services = self._opened.services
-            sys.stderr.write(banner(services.deployment, services.store.location) + self._owner())
-            sys.stderr.flush()
+            announce(self.settings, banner(services.deployment, services.store.location) + self._owner())
 
     def _owner(self) -> str:
         password = self._opened.owner_password if self._opened is not None else None

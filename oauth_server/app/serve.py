@@ -17,10 +17,10 @@ def serve(*, transport: str | None, host: str | None, port: int | None, workers:
     with one_line_errors():
         settings = load(transport=transport, host=host, port=port, workers=workers)
     # Only now: a mistake in the settings is told at once, not after FastMCP was imported.
-    from oauth_server.app import serving  # noqa: PLC0415
+    from oauth_server.app.log import configure_logging  # noqa: PLC0415
     from oauth_server.app.mcp_server import McpServer  # noqa: PLC0415
 
-    serving.configure_logging(settings.log_level)
+    configure_logging(settings)
     server = McpServer(settings)
     if settings.transport == "stdio":
         run: Any = server.run_stdio_async
@@ -38,6 +38,7 @@ def _serve_workers(settings: Settings) -> None:
 
     from oauth_server.app import serving  # noqa: PLC0415
     from oauth_server.app.banner import banner  # noqa: PLC0415
+    from oauth_server.app.log import announce  # noqa: PLC0415
     from oauth_server.app.compose import open_store  # noqa: PLC0415
     from oauth_server.core.deployment import deploy  # noqa: PLC0415
     from oauth_server.core.key_rotation import KeyRotation  # noqa: PLC0415
@@ -46,8 +47,7 @@ def _serve_workers(settings: Settings) -> None:
         deployment = deploy(settings, settings.host, settings.port)
         store = anyio.run(open_store, settings)  # mistakes show here, once, and not in every worker
         anyio.run(KeyRotation(store, settings, time.time).check)
-        sys.stderr.write(banner(deployment, store.location))
-        sys.stderr.flush()
+        announce(settings, banner(deployment, store.location))
         store.close()
         os.environ |= {"MCP_HOST": settings.host, "MCP_PORT": str(settings.port), "MCP_WORKERS": str(settings.workers)}
         config = serving.uvicorn_config("oauth_server.app.worker:application", settings, None, {"factory": True})

@@ -1,8 +1,6 @@
-"""Running uvicorn: a socket bound before anything is promised, an orderly end, logs on stderr."""
+"""Running uvicorn: a socket bound before anything is promised, and an orderly end."""
 
-import logging
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +41,7 @@ def uvicorn_config(
         "http": "httptools",
         "ws": "none",
         "lifespan": "on",
+        "log_config": None,  # as app/log.py has it
         "access_log": False,
         "server_header": False,
         "log_level": (log_level or "warning").lower(),
@@ -71,14 +70,3 @@ class Server(uvicorn.Server):
         with self.capture_signals():
             await self._serve(sockets)
             self._captured_signals.clear()
-
-
-def configure_logging(level: str) -> None:
-    """Send this program's log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name in ("oauth_server", "oauth_tools", "well_known"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level.upper())
-        logger.propagate = False

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp
 
-from oauth_server.app import serving
+from oauth_server.app.log import configure_logging
 from oauth_server.app.mcp_server import McpServer
 from oauth_server.core.settings import load
 
@@ -10,7 +10,7 @@ from oauth_server.core.settings import load
 def application() -> ASGIApp:
     """The HTTP face of one worker."""
     settings = load()
-    serving.configure_logging(settings.log_level)
+    configure_logging(settings)
     server = McpServer(settings)
     server.announces_owner = True
     return server.http_app()

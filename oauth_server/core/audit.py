@@ -3,10 +3,12 @@
 from contextvars import ContextVar
 from typing import Literal
 
+from oauth_server import metrics
 from oauth_server.store.records import AuditEvent
 
 # Set by the HTTP face for each request; "local" on stdio and the command line.
 caller_address: ContextVar[str] = ContextVar("caller_address", default="local")
+request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def event(
@@ -19,6 +21,7 @@ def event(
     detail: str = "",
 ) -> AuditEvent:
     """An event of the current caller, at Unix time `at`. `detail` must never hold a secret, code or token."""
+    metrics.EVENTS.add(name, outcome)
     return AuditEvent(
         event=name,
         outcome=outcome,
