@@ -5,6 +5,7 @@ No label holds a client id, a user name or anything else that a caller can choos
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ class Metric:
 
         maker = getattr(prometheus_client, self.kind)
         self._family = maker(self.name, self.documentation, self.labels, registry=registry, **self._options)
+
+    def samples(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
+        """Each value that is kept by now: its series, its labels, and itself."""
+        for family in self._family.collect() if self._family is not None else ():
+            for sample in family.samples:
+                yield sample.name, sample.labels, sample.value
 
     def _value(self, labels: tuple[str, ...]) -> Any:
         found = self._values.get(labels)
@@ -111,9 +118,12 @@ _registries: list[CollectorRegistry] = []
 def start() -> CollectorRegistry:
     """Begin to count in this process; the registry with every metric, the same one each time."""
     if not _registries:
-        from prometheus_client import CollectorRegistry  # noqa: PLC0415
+        from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics  # noqa: PLC0415
 
+        untyped: Any = disable_created_metrics
+        untyped()  # a second series for each counter, which few read
         registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # memory, CPU seconds, open files
         for metric in METRICS:
             metric.start(registry)
         _registries.append(registry)

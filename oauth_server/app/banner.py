@@ -11,6 +11,9 @@ def banner(deployment: Deployment, data: str) -> str:
     else:
         lines.append("  OAuth         off (ENABLE_MCP_OAUTH=false)")
     lines.append(f"  Data          {data}")
+    settings = deployment.settings
+    if settings.metrics_port is not None:
+        lines.append(f"  Metrics       http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     lines += [f"  Warning       {warning}" for warning in deployment.warnings]
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,8 @@ import textwrap
 from datetime import UTC, datetime
 from typing import Any
 
+from opentelemetry import trace
+
 from oauth_server.core.audit import request_id
 from oauth_server.core.settings import Settings
 
@@ -29,7 +31,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339), level, logger, message, request_id, the record's own fields, traceback."""
+    """One JSON object a line: time (RFC 3339), level, logger, message, request_id, traceback, a request's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object of a record."""
@@ -42,6 +44,9 @@ class JsonFormatter(logging.Formatter):
         about = request_id.get()
         if about:
             line["request_id"] = about
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            line["trace_id"] = trace.format_trace_id(span.trace_id)
         line |= getattr(record, "fields", {})
         traceback = _traceback(self, record)
         if traceback:

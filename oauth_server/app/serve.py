@@ -38,12 +38,17 @@ def _serve_workers(settings: Settings) -> None:
 
     from oauth_server.app import serving  # noqa: PLC0415
     from oauth_server.app.banner import banner  # noqa: PLC0415
-    from oauth_server.app.log import announce  # noqa: PLC0415
     from oauth_server.app.compose import open_store  # noqa: PLC0415
+    from oauth_server.app.log import announce  # noqa: PLC0415
+    from oauth_server.app.metrics_port import serving_metrics_of_workers  # noqa: PLC0415
     from oauth_server.core.deployment import deploy  # noqa: PLC0415
     from oauth_server.core.key_rotation import KeyRotation  # noqa: PLC0415
 
-    with one_line_errors(), serving.bind(settings.host, settings.port) as bound:
+    with (
+        one_line_errors(),
+        serving.bind(settings.host, settings.port) as bound,
+        serving_metrics_of_workers(settings),
+    ):
         deployment = deploy(settings, settings.host, settings.port)
         store = anyio.run(open_store, settings)  # mistakes show here, once, and not in every worker
         anyio.run(KeyRotation(store, settings, time.time).check)

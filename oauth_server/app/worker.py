@@ -4,6 +4,7 @@ from starlette.types import ASGIApp
 
 from oauth_server.app.log import configure_logging
 from oauth_server.app.mcp_server import McpServer
+from oauth_server.app.metrics_port import start_in_worker
 from oauth_server.core.settings import load
 
 
@@ -11,6 +12,7 @@ def application() -> ASGIApp:
     """The HTTP face of one worker."""
     settings = load()
     configure_logging(settings)
+    start_in_worker(settings)
     server = McpServer(settings)
     server.announces_owner = True
     return server.http_app()

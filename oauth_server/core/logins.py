@@ -24,7 +24,9 @@ class Logins:
         attempt = await self._limits.admit(*await self._counted_by(name, browser))
         user = await self._users.verified(name, password)
         if user is None:
-            await self._limits.failed(attempt, "login", ascii(name))
+            # Recorded is a name that somebody has, and nothing else: people type passwords into the wrong field.
+            known = await self._users.named(name)
+            await self._limits.failed(attempt, "login", "" if known is None else known.username)
         else:
             await self._limits.succeeded(attempt)
         return user

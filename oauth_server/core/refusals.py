@@ -2,6 +2,7 @@
 
 import logging
 import re
+from urllib.parse import urlsplit
 
 from oauth_server import metrics
 
@@ -20,6 +21,17 @@ def refused(logger: logging.Logger, method: str, path: str, error: str, reason: 
 def shown_path(path: str) -> str:
     """A path for the log: what is no plain word is left out."""
     return "/".join(part if _WORD.fullmatch(part) else "…" for part in path[:200].split("/"))
+
+
+def shown_uri(uri: str) -> str:
+    """A URI for the log: where it leads, and the plain words of its path."""
+    try:
+        parts = urlsplit(uri[:500])
+        authority = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "…"
+    origin = f"{parts.scheme}://{authority}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
+    return ascii(origin + shown_path(parts.path))[1:-1] + "?…" * bool(parts.query)
 
 
 def shown_method(method: str) -> str:

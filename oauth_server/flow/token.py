@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oauth_server import metrics
 from oauth_server.core import pkce
 from oauth_server.core.capabilities import GRANT_TYPES
 from oauth_server.core.client_authentication import Holding
@@ -40,12 +41,17 @@ class Token:
         client = await self._services.client_authentication.authenticate(authorization, form.values, held)
         if grant_type not in client.grant_types:
             raise UnauthorizedClientError
+        issued = await self._issue(grant_type, client, form)
+        metrics.TOKENS.add(grant_type)
+        return json_reply(issued)
+
+    async def _issue(self, grant_type: str, client: Client, form: Params) -> dict[str, object]:
         if grant_type == "client_credentials":
-            return json_reply(await self._services.client_credentials.issue(client, form.values, form.resources))
+            return await self._services.client_credentials.issue(client, form.values, form.resources)
         if grant_type == "refresh_token":
             _require(form, "refresh_token")
-            return json_reply(await self._services.grants.refresh(client, form.values, form.resources))
-        return json_reply(await self._redeem(client, form))
+            return await self._services.grants.refresh(client, form.values, form.resources)
+        return await self._redeem(client, form)
 
     async def _redeem(self, client: Client, form: Params) -> dict[str, object]:
         _require(form, "code")
