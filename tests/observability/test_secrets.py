@@ -168,7 +168,7 @@ async def test_no_secret_is_anywhere_but_in_the_answer_that_hands_it_out(tmp_pat
     found += canaries.found_in("database", disk, but=kept)
     found += canaries.found_in("backup", (tmp_path / "backup.copy").read_bytes(), but=kept)
     assert b"PRIVATE KEY" not in disk
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 async def _machine(site: Site, shell: Shell) -> OAuthClient:
