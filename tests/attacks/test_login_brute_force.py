@@ -215,7 +215,7 @@ async def test_a_refused_attempt_writes_nothing_and_a_full_count_is_recorded_onc
                 limited(await guesser(OWNER, password), OWNER)
     assert rows(server) == before
     assert len(written(server, "login")) == ACCOUNT
-    assert written(server, "login.limited") == [("'admin'", "198.51.100.9", "by account: 10 failed attempts")]
+    assert written(server, "login.limited") == [("admin", "198.51.100.9", "by account: 10 failed attempts")]
 
 
 async def test_the_attempt_that_would_fill_the_count_and_succeeds_is_not_recorded_as_an_attack(
