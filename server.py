@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @cache
 def _server() -> McpServer:
+    from oauth_server.app.log import configure_logging  # noqa: PLC0415
     from oauth_server.app.mcp_server import McpServer  # noqa: PLC0415
     from oauth_server.app.mistakes import one_line_errors  # noqa: PLC0415
-    from oauth_server.app.serving import configure_logging  # noqa: PLC0415
     from oauth_server.core.settings import load  # noqa: PLC0415
 
     with one_line_errors():
         settings = load()
-    configure_logging(settings.log_level)
+    configure_logging(settings)
     return McpServer(settings)
 
 

@@ -14,6 +14,9 @@ def banner(deployment: Deployment, data: str, owner_password: str | None) -> str
     else:
         lines.append("  OAuth         off (ENABLE_MCP_OAUTH=false)")
     lines.append(f"  Data          {data}")
+    settings = deployment.settings
+    if settings.metrics_port is not None:
+        lines.append(f"  Metrics       http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     lines += [f"  Warning       {warning}" for warning in deployment.warnings]
     if owner_password is not None:
         username = deployment.settings.admin_username

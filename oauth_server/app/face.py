@@ -4,6 +4,7 @@ from fastmcp.server.http import StarletteWithLifespan
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
+from oauth_server.app.traced import Traced
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import TEST_PATH
 from oauth_server.core.resource_indicators import MCP_PATH
@@ -12,13 +13,17 @@ from oauth_server.flow.front import Front
 from oauth_server.flow.routes import flow_routes, front_routes, health_routes
 from oauth_server.gate.gate import Gate
 from oauth_server.gate.guard import Guard
+from oauth_server.gate.observed import Observed
 from oauth_server.gate.protected_test import ProtectedTest
 from well_known.routes import discovery_routes
 
 
-def http_face(mcp_app: StarletteWithLifespan, deployment: Deployment, runtime: Runtime) -> StarletteWithLifespan:
+def http_face(
+    mcp_app: StarletteWithLifespan, deployment: Deployment, runtime: Runtime, *, traced: bool = False
+) -> StarletteWithLifespan:
     """One app for everything. FastMCP's app stays inside, so its middleware costs only MCP requests anything.
 
+    `traced`: whether somebody takes spans.
     With ENABLE_MCP_OAUTH=false there are no OAuth routes, and their paths answer 404.
     """
     front = Front(deployment)
@@ -30,8 +35,9 @@ def http_face(mcp_app: StarletteWithLifespan, deployment: Deployment, runtime: R
     routes += health_routes(runtime)
     gate = Gate(mcp_app, runtime, front.at_mcp)
     routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate), Mount("/", app=front.nowhere))
-    face = StarletteWithLifespan(
-        routes=routes, middleware=[Middleware(Guard, deployment=deployment)], lifespan=mcp_app.lifespan
-    )
+    middleware = [Middleware(Observed), Middleware(Guard, deployment=deployment)]
+    if traced:
+        middleware.insert(0, Middleware(Traced))
+    face = StarletteWithLifespan(routes=routes, middleware=middleware, lifespan=mcp_app.lifespan)
     face.state = mcp_app.state
     return face

@@ -1,6 +1,5 @@
 """The FastMCP server with its own HTTP app, started by server.py or by `fastmcp run`."""
 
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -11,11 +10,13 @@ from fastmcp.server.http import HostOriginProtection, StarletteWithLifespan
 from mcp.server.streamable_http import EventStore
 from starlette.middleware import Middleware
 
-from oauth_server.app import serving
+from oauth_server.app import serving, telemetry
 from oauth_server.app.banner import banner
 from oauth_server.app.compose import Opened, open_services
 from oauth_server.app.face import http_face
 from oauth_server.app.inspection import inspector
+from oauth_server.app.log import announce
+from oauth_server.app.metrics_port import serving_metrics
 from oauth_server.app.mistakes import one_line_errors
 from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment, deploy
@@ -112,7 +113,7 @@ class McpServer(FastMCP[None]):
             host_origin_protection=False,
             session_idle_timeout=session_idle_timeout,
         )
-        self._face = http_face(mcp_app, self._deployment, self.runtime)
+        self._face = http_face(mcp_app, self._deployment, self.runtime, traced=telemetry.set_up())
         return self._face
 
     async def run_http_async(  # type: ignore[override] # the parameters nobody passes are left to **unused
@@ -138,6 +139,7 @@ class McpServer(FastMCP[None]):
         with one_line_errors(), ExitStack() as stack:
             host, port = host or self.settings.host, self.settings.port if port is None else port
             bound = sockets or [stack.enter_context(serving.bind(host, port))]
+            stack.enter_context(serving_metrics(self.settings))
             self._deployment = deploy(self.settings, host, bound[0].getsockname()[1])
             app = self.http_app(path, middleware, json_response, transport=transport)
             config = serving.uvicorn_config(app, self.settings, log_level, uvicorn_config)
@@ -156,11 +158,12 @@ class McpServer(FastMCP[None]):
     ) -> None:
         """Serve one client over stdin and stdout; the caller is the local operator."""
         del show_banner
+        telemetry.set_up()
         with one_line_errors():
             await super().run_stdio_async(show_banner=False, log_level=log_level, stateless=stateless)
 
     def _greet(self) -> None:
         if self._opened is not None:
             services = self._opened.services
-            sys.stderr.write(banner(services.deployment, services.store.location, self._opened.owner_password))
-            sys.stderr.flush()
+            text = banner(services.deployment, services.store.location, self._opened.owner_password)
+            announce(self.settings, text)

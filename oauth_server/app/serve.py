@@ -1,6 +1,5 @@
 """`serve`: run the server on the transport the operator chose."""
 
-import sys
 from functools import partial
 
 from oauth_server.app.mistakes import one_line_errors
@@ -13,9 +12,10 @@ def serve(*, transport: str | None, host: str | None, port: int | None, workers:
         settings = load(transport=transport, host=host, port=port, workers=workers)
     # Only now: a mistake in the settings is told at once, not after FastMCP was imported.
     from oauth_server.app import serving  # noqa: PLC0415
+    from oauth_server.app.log import configure_logging  # noqa: PLC0415
     from oauth_server.app.mcp_server import McpServer  # noqa: PLC0415
 
-    serving.configure_logging(settings.log_level)
+    configure_logging(settings)
     if settings.transport == "stdio":
         serving.run(McpServer(settings).run_stdio_async)
     elif settings.workers == 1:
@@ -27,12 +27,17 @@ def serve(*, transport: str | None, host: str | None, port: int | None, workers:
 def _serve_workers(settings: Settings) -> None:
     """Run several processes on one socket; each opens the same store."""
     from oauth_server.app import serving  # noqa: PLC0415
+    from oauth_server.app.log import announce  # noqa: PLC0415
+    from oauth_server.app.metrics_port import serving_metrics_of_workers  # noqa: PLC0415
     from oauth_server.app.supervisor import Supervisor  # noqa: PLC0415 - one process is the rule
 
-    with one_line_errors(), serving.bind(settings.host, settings.port) as bound:
+    with (
+        one_line_errors(),
+        serving.bind(settings.host, settings.port) as bound,
+        serving_metrics_of_workers(settings),
+    ):
         # Mistakes show here, once, and not in every worker; so does the owner's first password.
-        sys.stderr.write(serving.run(partial(_prepared, settings, bound.getsockname()[1])))
-        sys.stderr.flush()
+        announce(settings, serving.run(partial(_prepared, settings, bound.getsockname()[1])))
         bound.listen(serving.BACKLOG)  # whoever connects before a worker is there is answered by the first
         status = Supervisor(settings, bound).run()
     raise SystemExit(status)

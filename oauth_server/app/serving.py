@@ -1,6 +1,5 @@
-"""Running uvicorn: a socket bound before anything is promised, an orderly end, logs on stderr."""
+"""Running uvicorn: a socket bound before anything is promised, and an orderly end."""
 
-import logging
 import signal
 import socket
 import sys
@@ -51,6 +50,7 @@ def uvicorn_config(
         "http": Connection,
         "ws": "none",
         "lifespan": "on",
+        "log_config": None,  # as app/log.py has it
         "access_log": False,
         "server_header": False,
         "log_level": (log_level or "warning").lower(),
@@ -105,14 +105,3 @@ class Server(uvicorn.Server):
 def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an event loop for `main`."""
     return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
-
-
-def configure_logging(level: str) -> None:
-    """Send this program's log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name in ("oauth_server", "oauth_tools", "well_known"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level.upper())
-        logger.propagate = False

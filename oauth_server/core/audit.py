@@ -3,6 +3,7 @@
 from contextvars import ContextVar
 from typing import Literal
 
+from oauth_server import metrics
 from oauth_server.store.records import AuditEvent
 
 # Set by the HTTP face for each request; "local" on stdio and the command line.
@@ -61,6 +62,7 @@ def event(
 
     `detail` must never hold a secret, code or token.
     """
+    metrics.EVENTS.add(name, outcome)
     return AuditEvent(
         event=name,
         outcome=outcome,

@@ -223,6 +223,14 @@ class InsufficientScopeError(OAuthError):
         super().__init__(description or f"This operation needs the scope {scopes}.", check="scope")
 
 
+class ServerError(OAuthError):
+    """A defect of this server; the details are in its log."""
+
+    error = "server_error"
+    status = 500
+    default = "The server failed to answer; its log has the details."
+
+
 class TemporarilyUnavailableError(OAuthError):
     """The store does not answer; the request may be repeated."""
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import anyio
 
+from oauth_server import metrics
 from oauth_server.core.clock import Clock
 from oauth_server.core.jwt import Key, load_key
 from oauth_server.core.jwt_parts import JwtError
@@ -83,6 +84,9 @@ class KeyRing:
         """Make a key where none signs any more, rotate those of age, remove those whose last token has expired."""
         now = self._clock()
         signing = {use: signer(self._stored, use, alg, now) for use, alg in self._algorithms.items()}
+        for use, key in signing.items():
+            if key is not None:
+                metrics.SIGNS_SINCE.set(key.signs_from, use)
         aged = [use for use, key in signing.items() if key is not None and self._is_aged(key, now)]
         ended = len(alive(self._stored, now)) < len(self._stored)
         for use in aged:

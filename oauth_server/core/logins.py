@@ -45,7 +45,9 @@ class Logins:
         with self._place():
             user = await self._users.verified(name, password)
         if user is None:
-            await self._limits.failed(attempt, "login", ascii(name)[1:-1])
+            # Recorded is a name that somebody has, and nothing else: people type passwords into the wrong field.
+            person = await self._users.named(name)
+            await self._limits.failed(attempt, "login", "" if person is None else person.username)
         else:
             await self._limits.succeeded(attempt)
         return user

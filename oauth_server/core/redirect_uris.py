@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urlencode, urlsplit
 
 from oauth_server.core.errors import InvalidRedirectUriError
+from oauth_server.core.refusal_log import shown_uri
 
 MAX_LENGTH = 2048
 
@@ -68,7 +69,8 @@ def check_registrable(uri: object, *, native: bool, private_use: Collection[str]
     if problem is None and not native and (private or is_loopback(uri)):
         problem = 'leads to a program on the user\'s computer, which application_type "web" may not register'
     if problem is not None:
-        raise InvalidRedirectUriError(f"The redirect URI {uri[:120]!a} {problem}.")
+        told = f"The redirect URI {uri[:120]!a} {problem}."
+        raise InvalidRedirectUriError(told, reason=f"the redirect URI {shown_uri(uri)} {problem}")
 
 
 def _malformed(uri: str) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from oauth_server.core.errors import InvalidTargetError
+from oauth_server.core.refusal_log import shown_uri
 
 MCP_PATH = "/mcp"
 _PRINTABLE = re.compile(r"[\x21-\x7E]+")
@@ -77,9 +78,7 @@ class Resources:
         for value in values:
             name = self.canonical(value)
             if name is None:
-                known = " or ".join(self.names)
-                raise InvalidTargetError(
-                    f"The requested resource is not served here; ask for {known}.", reason=f"resource {value!r:.200}"
-                )
+                told = f"The requested resource is not served here; ask for {' or '.join(self.names)}."
+                raise InvalidTargetError(told, reason=f"resource {shown_uri(value)}")
             names[name] = None
         return tuple(names)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from oauth_server import metrics
 from oauth_server.core.clock import Clock
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
@@ -40,6 +41,8 @@ class RevocationFilter:
         """Take in what was announced since the last look; returns with this process up to date."""
         known = self._epoch
         epoch, entries = await self._store.read(revocations.since, known, self._clock())
+        metrics.REFRESHED.set(self._clock())
+        metrics.REVOCATIONS.set(len(self._until))
         if epoch == known:
             return
         if any(entry.kind == "keys" for entry in entries):

@@ -154,6 +154,13 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(rules.choice("debug", "info", "warning", "error")),
     ] = Field("info", validation_alias="MCP_LOG_LEVEL")
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(rules.choice("text", "json"))] = Field(
+        "text", validation_alias="MCP_LOG_FORMAT"
+    )
+    metrics_host: Annotated[str, BeforeValidator(uris.host)] = Field("127.0.0.1", validation_alias="MCP_METRICS_HOST")
+    metrics_port: Annotated[int | None, BeforeValidator(rules.number(1, 65_535))] = Field(
+        None, validation_alias="MCP_METRICS_PORT"
+    )
 
     _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
 
@@ -201,7 +208,7 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         name = str(field.validation_alias)
         value = self._text(name)
         # For a service called mcp, Kubernetes sets MCP_PORT=tcp://10.0.0.1:8000.
-        if name == "MCP_PORT" and value and _KUBERNETES_URL.match(value):
+        if name in {"MCP_PORT", "MCP_METRICS_PORT"} and value and _KUBERNETES_URL.match(value):
             value = None
         path = self._text(f"{name}_FILE") if name in _FROM_FILE else None
         if value is not None and path is not None:

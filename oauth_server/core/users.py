@@ -104,12 +104,16 @@ class Users:
 
         `name` is normalised. How often somebody may be wrong is bounded in `logins.py`.
         """
-        user, normal = None, _normalise_password(password)
-        if "\x00" not in name and name.isprintable() and len(name) <= MAX_USERNAME:
-            user = await self._store.read(users.by_username, name)
+        user, normal = await self.named(name), _normalise_password(password)
         stored = user.password_hash if user is not None and normal is not None else _NOBODY
         matches = await self._matches(stored, normal or "")
         return user if matches and user is not None and not user.disabled else None
+
+    async def named(self, name: str) -> User | None:
+        """The user of that normalised name, which may be anything that a stranger typed."""
+        if "\x00" in name or not name.isprintable() or len(name) > MAX_USERNAME:
+            return None
+        return await self._store.read(users.by_username, name)
 
     async def by_username(self, username: str) -> User | None:
         """The user of that name."""

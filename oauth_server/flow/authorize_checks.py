@@ -19,6 +19,7 @@ from oauth_server.core.errors import (
     UnauthorizedClientError,
     UnsupportedResponseTypeError,
 )
+from oauth_server.core.refusal_log import shown_uri
 from oauth_server.flow.http import Params
 from oauth_server.store.records import Client
 
@@ -92,7 +93,7 @@ def check_redirect_uri(request: AuthorizeRequest) -> None:
     elif not redirect_uris.registered(given, known):
         raise InvalidRequestError(
             "The address to return to (redirect_uri) is not one that the application registered.",
-            reason=f"redirect_uri {given!r:.200} is not among {', '.join(known)}",
+            reason=f"redirect_uri {shown_uri(given)} is not among {', '.join(known)}",
         )
     request.redirect_uri = given
 

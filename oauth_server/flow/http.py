@@ -20,8 +20,10 @@ from oauth_server.core.errors import (
     MethodNotAllowedError,
     OAuthError,
     PayloadTooLargeError,
+    ServerError,
     TemporarilyUnavailableError,
 )
+from oauth_server.core.refusal_log import NO_ROUTE, refused, shown_path
 from oauth_server.flow import pages
 from oauth_server.store.errors import StoreUnavailableError
 
@@ -189,11 +191,10 @@ def error_page(error: OAuthError) -> Response:
 
 
 def log_refusal(request: Request, error: OAuthError) -> None:
-    """Say at debug level which check refused a request and why; never with a parameter's secret value."""
-    check = error.check or "request"
-    logger.debug(
-        "refused %s %s: %s by check %s: %s", request.method, request.url.path, error.error, check, error.reason
-    )
+    """Note which check refused a request and why."""
+    reason = f"{error.check or 'request'}: {error.reason}"
+    route = getattr(request.scope.get("route"), "path", "") or NO_ROUTE
+    refused(logger, request.method, request.url.path, error.error, reason, route=route)
 
 
 class Endpoint:
@@ -226,12 +227,12 @@ class Endpoint:
             log_refusal(request, error)
             return show(error)
         except StoreUnavailableError as cause:
-            logger.warning("%s %s: the store is unavailable: %s", request.method, request.url.path, cause)
+            logger.warning("%s: the store is unavailable: %s", _shown(request), cause)
             return show(TemporarilyUnavailableError())
         except ClientDisconnect:
             raise
         except Exception:
-            logger.exception("%s %s failed", request.method, request.url.path)
+            logger.exception("%s failed", _shown(request))
             return show(ServerError())
 
     def _not_allowed(self, request: Request) -> Response:
@@ -252,8 +253,5 @@ class Endpoint:
         return reply
 
 
-class ServerError(OAuthError):
-    """A defect of this server; the details are in its log."""
-
-    status = 500
-    default = "The server failed to answer; its log has the details."
+def _shown(request: Request) -> str:
+    return f"{request.method} {shown_path(request.url.path)}"

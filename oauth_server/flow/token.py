@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oauth_server import metrics
 from oauth_server.core import pkce
 from oauth_server.core.capabilities import GRANT_TYPES
 from oauth_server.core.client_authentication import Holding
@@ -46,12 +47,14 @@ class Token:
             raise UnauthorizedClientError
         if client.confidential:
             self._services.rate_limits.take(TOKEN_REQUESTS, client.client_id)
-            return json_reply(await self._granted(client, grant_type, form))
         try:
-            return json_reply(await self._granted(client, grant_type, form))
+            granted = await self._granted(client, grant_type, form)
         except InvalidGrantError:
-            self._services.client_authentication.refused()
+            if not client.confidential:
+                self._services.client_authentication.refused()
             raise
+        metrics.TOKENS.add(grant_type)
+        return json_reply(granted)
 
     async def _granted(self, client: Client, grant_type: str, form: Params) -> dict[str, Any]:
         if grant_type == "client_credentials":

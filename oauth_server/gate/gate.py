@@ -26,6 +26,7 @@ from oauth_server.core.errors import (
     PayloadTooLargeError,
     TemporarilyUnavailableError,
 )
+from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.scopes import implied, missing
 from oauth_server.core.services import Runtime, Services
@@ -118,7 +119,8 @@ class Gate:
         error: OAuthError,
         request: JSONRPCRequest | None = None,
     ) -> None:
-        logger.debug("refused %s %s: %s by check %s: %s", scope["method"], scope["path"], *_told(error))
+        reason = f"{error.check or 'request'}: {error.reason}"
+        refused(logger, scope["method"], MCP_PATH, error.error, reason, route=MCP_PATH)
         fields: list[tuple[str, str]] = []
         if isinstance(error, TemporarilyUnavailableError):
             fields += error.headers().items()
@@ -154,10 +156,6 @@ def _rpc_error(request: JSONRPCRequest, error: OAuthError) -> dict[str, Any]:
     """The refusal as the answer to its request, so that a client that cannot step up shows the sentence."""
     told = {"code": INVALID_REQUEST, "message": error.description, "data": error.body()}
     return {"jsonrpc": "2.0", "id": request.id, "error": told}
-
-
-def _told(error: OAuthError) -> tuple[str, str, str]:
-    return error.error, error.check or "request", error.reason
 
 
 async def _check_scope(services: Services, principal: Principal, method: str, params: Mapping[str, Any]) -> None:
@@ -206,7 +204,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _undecodable(send: Send, error: UndecodableError) -> None:
-    logger.debug("refused POST %s by check decode: %s", MCP_PATH, error)
+    refused(logger, "POST", MCP_PATH, "invalid_request", f"decode: {error}", route=MCP_PATH)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
     await _send(send, 400, [], body)
 

@@ -1,4 +1,4 @@
-"""The outermost layer: which Host and Origin are served, CORS, the caller's address, HSTS.
+"""The guard in front of every route: which Host and Origin are served, CORS, HSTS.
 
 Sources: MCP transports "Security Warning" (DNS rebinding, TR-13), RFC 9110 section 5.5, the Fetch standard's CORS
 protocol, RFC 6797.
@@ -12,15 +12,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server.core import documents as d
-from oauth_server.core.audit import caller_address
 from oauth_server.core.deployment import Deployment
+from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.settings import is_loopback_host
 
 ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
 ANY_ORIGIN = "/.well-known/"
 NAMED_ORIGINS = (MCP_PATH, d.TOKEN_PATH, d.REGISTER_PATH, d.REVOKE_PATH, d.USERINFO_PATH, d.TEST_PATH)
-EXPOSED = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, RateLimit, RateLimit-Policy"
+EXPOSED = (
+    "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
+)
 PREFLIGHT_SECONDS = "600"
 logger = logging.getLogger(__name__)
 
@@ -37,14 +39,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        client = scope.get("client")
         # White space around a field's value is no part of it (RFC 9110 section 5.5); httptools hands on what trails.
-        trimmed = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        token = caller_address.set(client[0] if client else "unknown")
-        try:
-            await self._guarded({**scope, "headers": trimmed}, receive, send)
-        finally:
-            caller_address.reset(token)
+        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        await self._guarded(scope, receive, send)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path = Headers(scope=scope), scope["path"]
@@ -124,9 +121,9 @@ async def _preflight(send: Send, headers: Headers, cors: str | None) -> None:
 
 
 async def _refuse(scope: Scope, send: Send, status: int, sentence: str, seen: str) -> None:
-    # As ASCII: a path or header may hold line ends, which would forge lines of the log.
-    where = f"{scope['method']} {scope['path']}"
-    logger.debug("refused %s by check guard: %s (%s)", ascii(where)[1:-1], sentence, ascii(seen)[1:-1][:200])
+    # As ASCII: a header may hold line ends, which would forge lines of the log.
+    reason = f"guard: {sentence} ({ascii(seen)[1:-1][:200]})"
+    refused(logger, scope["method"], scope["path"], "invalid_request", reason)
     body = json.dumps({"error": "invalid_request", "error_description": sentence}).encode()
     raw = [
         (b"content-type", b"application/json"),

@@ -15,6 +15,7 @@ from oauth_server.core.errors import (
     OAuthError,
     TemporarilyUnavailableError,
 )
+from oauth_server.core.refusal_log import refused
 from oauth_server.core.scopes import READ, missing
 from oauth_server.core.services import Runtime
 from oauth_server.store.errors import StoreUnavailableError
@@ -35,7 +36,7 @@ class ProtectedTest:
         try:
             response = await self._answer(request)
         except OAuthError as error:
-            logger.debug("refused %s: %s by check %s: %s", TEST_PATH, error.error, error.check, error.reason)
+            self._note(request, error.error, f"{error.check}: {error.reason}")
             response = self._challenge(request, error)
         except StoreUnavailableError as cause:
             logger.warning("the store is unavailable: %s", cause)
@@ -47,12 +48,12 @@ class ProtectedTest:
         services = self._runtime.services
         if request.method not in ("GET", "HEAD"):
             error = MethodNotAllowedError("This endpoint answers GET.")
-            logger.debug("refused %s: %s by check method: %s", TEST_PATH, error.error, error.reason)
+            self._note(request, error.error, f"method: {error.reason}")
             return JSONResponse(error.body(), 405, headers={**NO_STORE, "Allow": "GET, HEAD"})
         token = bearer_token(request.headers.getlist("authorization"))
         if token is None:
             if services.deployment.settings.require_auth:
-                logger.debug("refused %s: invalid_token by check token: the request has no access token", TEST_PATH)
+                self._note(request, "invalid_token", "token: the request has no access token")
                 return self._challenge(request, None)
             anonymous = {
                 "authenticated": False,
@@ -77,6 +78,10 @@ class ProtectedTest:
             },
             headers=NO_STORE,
         )
+
+    @staticmethod
+    def _note(request: Request, error: str, reason: str) -> None:
+        refused(logger, request.method, TEST_PATH, error, reason, route=TEST_PATH)
 
     def _challenge(self, request: Request, error: OAuthError | None) -> Response:
         value = challenge(self._runtime.services.deployment, TEST_PATH, request.headers.get("host", ""), error)

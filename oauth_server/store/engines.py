@@ -40,7 +40,9 @@ def _prepare_file(path: Path) -> None:
 
 def _sqlite(url: URL, begin: str, pool_size: int, pragmas: tuple[str, ...] = _DURABLE) -> Engine:
     # The pool's rollback on return ends what a failed COMMIT leaves open (a full disk, for one).
-    engine = create_engine(url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0)
+    engine = create_engine(
+        url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -68,6 +70,7 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error goes to the log, and what a statement was given must not
         connect_args={"connect_timeout": 5, "fallback_application_name": APPLICATION, "options": options},
     )
 

@@ -1,6 +1,7 @@
 """`Store.write(verb)` and `Store.read(verb)`: the only two ways to run a verb."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from oauth_server import metrics
 from oauth_server.store.engines import POOL_SIZE, open_engines
 from oauth_server.store.errors import StoreError, StoreUnavailableError, first_line
 from oauth_server.store.migrate import migrate
@@ -49,6 +51,7 @@ class Store:
     async def write(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb in a transaction; return after its commit is durable."""
         job = partial(_with_connection, verb, args, kwargs)
+        metrics.VERBS.add("write")
         try:
             if self._writer is not None:
                 # In the caller's context, as in a worker thread: what a verb records has the caller's address.
@@ -56,18 +59,22 @@ class Store:
                 return answer
             return await anyio.to_thread.run_sync(self._transact, job, limiter=self._limiter)
         except (OperationalError, PoolTimeoutError) as error:
+            metrics.UNAVAILABLE.add("write")
             raise StoreUnavailableError(first_line(error)) from error
         except DBAPIError as error:
             if error.connection_invalidated:
+                metrics.UNAVAILABLE.add("write")
                 raise StoreUnavailableError(first_line(error)) from error
             raise
 
     async def read(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb that only reads, on one consistent snapshot."""
         job = partial(_with_connection, verb, args, kwargs)
+        metrics.VERBS.add("read")
         try:
             return await anyio.to_thread.run_sync(self._look, job, limiter=self._limiter)
         except (OperationalError, PoolTimeoutError) as error:
+            metrics.UNAVAILABLE.add("read")
             raise StoreUnavailableError(first_line(error)) from error
 
     def close(self) -> None:
@@ -84,17 +91,20 @@ class Store:
         self._read_engine.dispose()
 
     def _transact(self, job: Callable[[Connection], T]) -> T:
-        return self._run(self._write_engine, partial(_recording, job))
+        return self._run("write", self._write_engine, partial(_recording, job))
 
     def _look(self, job: Callable[[Connection], T]) -> T:
-        return self._run(self._read_engine, job)
+        return self._run("read", self._read_engine, job)
 
-    def _run(self, engine: Engine, job: Callable[[Connection], T]) -> T:
+    def _run(self, kind: str, engine: Engine, job: Callable[[Connection], T]) -> T:
         with self._working:
             self._at_work += 1
         try:
+            started = time.perf_counter()
             with engine.begin() as connection:
-                return job(connection)
+                answer = job(connection)
+            metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started, kind)
+            return answer
         finally:
             with self._working:
                 self._at_work -= 1

@@ -3,11 +3,13 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
+from oauth_server import metrics
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.verbs.audit import Pending, recording
 
@@ -91,11 +93,15 @@ class Writer:
 
     def _commit(self, batch: list[Job]) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        started = time.perf_counter()
         try:
             with self._engine.begin() as connection, recording(connection) as recorded:
                 outcomes.extend(self._run_one(connection, recorded, job) for job in batch)
         except Exception as error:  # noqa: BLE001 - whatever broke the commit is everybody's answer
             return [Outcome(job, None, error) for job in batch]
+        metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started, "write")
+        metrics.BATCH.observe(len(batch))
+        metrics.QUEUE.set(self._jobs.qsize())
         return outcomes
 
     @staticmethod

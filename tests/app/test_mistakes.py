@@ -61,6 +61,9 @@ VALUES = {
     "MCP_PORT": "70000",
     "MCP_WORKERS": "0",
     "MCP_LOG_LEVEL": "loud",
+    "MCP_LOG_FORMAT": "xml",
+    "MCP_METRICS_HOST": "http://localhost",
+    "MCP_METRICS_PORT": "0",
 }
 
 

@@ -50,6 +50,9 @@ DEFAULTS = {
     "MCP_PORT": 8000,
     "MCP_WORKERS": 1,
     "MCP_LOG_LEVEL": "info",
+    "MCP_LOG_FORMAT": "text",
+    "MCP_METRICS_HOST": "127.0.0.1",
+    "MCP_METRICS_PORT": None,
 }
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ATTRIBUTES = {name: attribute for attribute, name in ENV_NAMES.items()}
@@ -124,8 +127,12 @@ ACCEPTED = [
     ("MCP_HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104
     ("MCP_HOST", "Server-1.local", "server-1.local"),
     ("MCP_PORT", "0", 0),
+    ("MCP_LOG_FORMAT", "JSON", "json"),
+    ("MCP_METRICS_HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104
+    ("MCP_METRICS_PORT", "9464", 9464),
     ("MCP_PORT", "65535", 65535),
     ("MCP_PORT", "tcp://10.0.0.1:8000", 8000),
+    ("MCP_METRICS_PORT", "tcp://10.0.0.1:9464", None),
     ("MCP_WORKERS", "4", 4),
     *(("MCP_LOG_LEVEL", word, word.lower()) for word in ["debug", "INFO", "Warning", "error"]),
 ]
@@ -248,6 +255,9 @@ REFUSED = [
     *(("MCP_PORT", value) for value in ["65536", "http", "80.0", "+80"]),
     *(("MCP_WORKERS", value) for value in ["0", "257", "auto"]),
     ("MCP_LOG_LEVEL", "verbose"),
+    ("MCP_LOG_FORMAT", "xml"),
+    ("MCP_METRICS_HOST", "localhost:9464"),
+    *(("MCP_METRICS_PORT", value) for value in ["0", "65536", "http"]),
 ]
 
 

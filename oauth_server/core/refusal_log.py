@@ -1,0 +1,42 @@
+"""What a refused request leaves behind: a line of the log at debug level, and one more in the metrics."""
+
+import logging
+import re
+from urllib.parse import urlsplit
+
+from oauth_server import metrics
+
+# Words of a path, as endpoints have them. Anything else may be a secret that somebody put there by mistake.
+_WORD = re.compile(r"[a-z._-]{1,40}|[a-z0-9]{1,4}|")
+NO_ROUTE = "none"
+
+
+def refused(logger: logging.Logger, method: str, path: str, error: str, reason: str, *, route: str = NO_ROUTE) -> None:
+    """Note a refusal. `reason` names the check and what it found, and never holds a parameter's secret value."""
+    metrics.REFUSALS.add(route, error)
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("refused %s %s: %s by check %s", shown_method(method), shown_path(path), error, reason)
+
+
+def shown_path(path: str) -> str:
+    """A path for the log: what is no plain word is left out."""
+    return "/".join(part if _WORD.fullmatch(part) else "…" for part in path[:200].split("/"))
+
+
+def shown_uri(uri: str) -> str:
+    """A URI for the log: where it leads, and the plain words of its path."""
+    try:
+        parts = urlsplit(uri[:500])
+        authority = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "…"
+    origin = f"{parts.scheme}://{authority}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
+    return ascii(origin + shown_path(parts.path))[1:-1] + "?…" * bool(parts.query)
+
+
+def shown_method(method: str) -> str:
+    """A method for the log and the metrics: one of HTTP's, or OTHER."""
+    return method if method in _METHODS else "OTHER"
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

@@ -1,0 +1,1 @@
+"""Logs, metrics, traces, and what must be in none of them."""
