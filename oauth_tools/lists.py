@@ -10,6 +10,7 @@ from fastmcp.tools import Tool
 
 from oauth_server.core.access import RESOURCES, tool_scope, visible
 from oauth_server.core.services import Runtime
+from oauth_server.store.errors import StoreUnavailableError
 from oauth_tools.common import caller
 
 
@@ -20,7 +21,10 @@ class CeilingFilter(Middleware):
         self._runtime = runtime
 
     async def _ceiling(self) -> frozenset[str] | None:
-        return await self._runtime.services.ceiling(caller())
+        try:
+            return await self._runtime.services.ceiling(caller())
+        except StoreUnavailableError:
+            return None  # a client that connects meanwhile must not miss tools; calls are judged anyway
 
     async def on_list_tools(
         self, context: MiddlewareContext[Any], call_next: CallNext[Any, Sequence[Tool]]

@@ -17,7 +17,7 @@ from oauth_server.core.client_configuration import ClientConfiguration
 from oauth_server.core.client_credentials import ClientCredentials
 from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients
-from oauth_server.core.clock import Clock, random_token
+from oauth_server.core.clock import Clock, SteadyClock, random_token, steady
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.fetched import Connect
 from oauth_server.core.grants import Grants
@@ -69,6 +69,7 @@ async def open_services(
     *,
     serves_http: bool,
     clock: Clock = time.time,
+    steady_clock: SteadyClock = steady,
     connect: Connect | None = None,
 ) -> AsyncIterator[Opened]:
     """Run the services. `resolve` makes the deployment from the issuer recorded in the store.
@@ -82,7 +83,7 @@ async def open_services(
     store = await open_store(settings)
     try:
         deployment = resolve(await store.read(meta.get, ISSUER))
-        revoked = RevocationFilter(store, clock)
+        revoked = RevocationFilter(store, clock, steady_clock)
         await revoked.refresh()
         keys = KeyRing(store, settings, clock)
         revoked.on_key_change(keys.reload)
@@ -127,7 +128,8 @@ async def open_services(
             password = await users.create_owner(settings)
         jobs = [revoked.poll(), keys.tend(), rate_limits.run(), refusals.run()]
         if serves_http and settings.enabled:
-            jobs.append(Housekeeping(store, clock, audit_days=settings.audit_retention_days).run())
+            housekeeping = Housekeeping(store, clock, audit_days=settings.audit_retention_days, steady=steady_clock)
+            jobs.append(housekeeping.run())
         async with _in_background(jobs):
             yield Opened(services, password)
     finally:

@@ -18,7 +18,7 @@ from oauth_server.app.inspection import inspector
 from oauth_server.app.log import announce
 from oauth_server.app.metrics_port import serving_metrics
 from oauth_server.app.mistakes import one_line_errors
-from oauth_server.core.clock import Clock
+from oauth_server.core.clock import Clock, SteadyClock, steady
 from oauth_server.core.deployment import Deployment, deploy
 from oauth_server.core.fetched import Connect
 from oauth_server.core.resource_indicators import MCP_PATH
@@ -40,9 +40,16 @@ Transport = Literal["http", "streamable-http", "sse"]
 class McpServer(FastMCP[None]):
     """The product. Creating it reads nothing but the settings it is given; the lifespan opens the store."""
 
-    def __init__(self, settings: Settings, clock: Clock = time.time, connect: Connect | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = time.time,
+        connect: Connect | None = None,
+        steady_clock: SteadyClock = steady,
+    ) -> None:
         self.settings = settings
         self._clock = clock
+        self._steady_clock = steady_clock
         self._connect = connect
         self.runtime = Runtime()
         self._deployment: Deployment | None = None
@@ -60,7 +67,12 @@ class McpServer(FastMCP[None]):
             return deploy(self.settings, self.settings.host, self.settings.port, recorded)
 
         async with open_services(
-            self.settings, resolve, serves_http=self._deployment is not None, clock=self._clock, connect=self._connect
+            self.settings,
+            resolve,
+            serves_http=self._deployment is not None,
+            clock=self._clock,
+            steady_clock=self._steady_clock,
+            connect=self._connect,
         ) as opened:
             self._opened = opened
             self.runtime.start(opened.services)

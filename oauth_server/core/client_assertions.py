@@ -14,9 +14,10 @@ from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import TOKEN_PATH
 from oauth_server.core.fetched import Connect, Fetched, FetchError
 from oauth_server.core.jwt import AssertionKey, assertion_keys, verify_assertion
-from oauth_server.core.jwt_parts import CLOCK_SKEW, JwtError, assertion_kid, check_times, encodable
+from oauth_server.core.jwt_parts import JwtError, assertion_kid, check_times, encodable
 from oauth_server.core.rate_limits import RateLimits
 from oauth_server.outbound import Limits
+from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.records import Client
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import assertions

@@ -2,9 +2,17 @@
 
 import hashlib
 import secrets
+import sys
+import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]  # Unix seconds
+SteadyClock = Callable[[], float]  # seconds since some moment
+
+
+def steady() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the computer sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 def random_token() -> str:

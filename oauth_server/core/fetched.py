@@ -85,7 +85,8 @@ class Fetched(Generic[T]):
         caller, or to this host.
         """
         kept = self._kept.get(url)
-        if kept is None or kept.until <= self._clock() or kept.at < not_older_than:
+        # One from the future was fetched before the clock was put right: nobody knows how old it is.
+        if kept is None or not kept.at <= self._clock() < kept.until or kept.at < not_older_than:
             task = self._running.get(url)
             if task is None:
                 self._bound(url)

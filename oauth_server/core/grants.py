@@ -178,6 +178,7 @@ class Grants:
             challenge=pkce.challenge_of(form["code_verifier"]),
             resources=self._resources.requested(resources),
             now=now,
+            lifetime=CODE_LIFETIME,
             replay_after=REPLAY_AFTER,
             permitted=self.permitted,
             refresh=self._refresh(fresh, now),

@@ -1,6 +1,7 @@
 """Housekeeping: rows that nobody can use any more leave the store, in small batches beside the traffic."""
 
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -8,8 +9,10 @@ from typing import Final, TypeVar
 
 import anyio
 
-from oauth_server.core.clock import Clock, random_id
+from oauth_server.core.clock import Clock, SteadyClock, random_id, steady
+from oauth_server.core.grants import CODE_LIFETIME
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
+from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, housekeeping, limits, registrations
@@ -24,12 +27,16 @@ BATCH: Final = 200  # rows in one transaction
 PAUSE: Final = 0.02  # seconds between two transactions, at least
 YIELD: Final = 4  # times as long as the last transaction took: under load the rest waits
 MARGIN: Final = 3600  # seconds: by then no request that still knew the row is under way, and no clock is so wrong
+LEAP: Final = 60.0  # seconds by which the clock may be put right
+REST: Final = 3600.0  # seconds without a deletion after it leapt forward: an operator has them to put it right
 
 # What leaves, and how many seconds after its end. A grant is kept while an access token of it may live: until then a
 # replay of its code, or a second use of a refresh token that was replaced, must still end those.
 STEPS: Final[tuple[tuple[Batch[float, int], float], ...]] = (
     (housekeeping.ended_grants, ACCESS_TOKEN_MAX + MARGIN),
-    (housekeeping.unredeemed_codes, MARGIN),
+    # Soon, so that none comes alive again when the clock is set back.
+    (housekeeping.unredeemed_codes, 2 * CLOCK_SKEW),
+    (housekeeping.codes_of_the_future, -(CODE_LIFETIME + 2 * CLOCK_SKEW)),
     (housekeeping.ended_sessions, MARGIN),
     (housekeeping.past_revocations, MARGIN),
     (housekeeping.past_assertions, MARGIN),
@@ -59,9 +66,12 @@ class Housekeeping:
         audit_days: int = 0,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         jitter: Callable[[float, float], float] = random.uniform,
+        steady: SteadyClock = steady,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._steady = steady
+        self._rests_until = -math.inf
         self._sleep = sleep
         self._jitter = jitter
         self._owner = random_id()
@@ -70,9 +80,13 @@ class Housekeeping:
 
     async def run(self) -> None:
         """A round each minute, for ever; an unreachable store is waited for."""
-        reachable = True
+        reachable, ahead = True, self._ahead()
         while True:
             await self._sleep(INTERVAL * self._jitter(0.8, 1.2))
+            before, ahead = ahead, self._ahead()
+            self._notice(ahead - before)
+            if self._steady() < self._rests_until:
+                continue
             try:
                 await self.round()
                 reachable = True
@@ -83,6 +97,19 @@ class Housekeeping:
             except Exception:
                 # The server serves without it; the operator has to know, and the next round may succeed.
                 logger.exception("expired rows were not deleted")
+
+    def _ahead(self) -> float:
+        """How far the time is ahead of the clock that nobody sets: the same for ever, unless somebody sets the time."""
+        return self._clock() - self._steady()
+
+    def _notice(self, leap: float) -> None:
+        """After a leap forward nothing is deleted for a while: what a wrong clock calls ended may not be."""
+        if leap > LEAP:
+            logger.warning("the clock leapt %.0f s forward: no expired row is deleted for an hour", leap)
+            self._rests_until = self._steady() + REST
+        elif leap < -LEAP:
+            logger.warning("the clock was set back by %.0f s", -leap)
+            self._rests_until = -math.inf
 
     async def round(self) -> int:
         """Delete whatever may leave by now; how many rows, 0 while another process keeps house.

@@ -9,8 +9,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
+from oauth_server.store.ages import CLOCK_SKEW
+
 MAX_LENGTH = 8192
-CLOCK_SKEW = 60  # seconds that iat and nbf may lie in the future
 _LAST_DATE = 1e12  # seconds, some thirty thousand years from now
 
 

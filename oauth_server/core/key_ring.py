@@ -75,9 +75,10 @@ class KeyRing:
             try:
                 await self.do_what_is_due()
                 failing = False
-            except (StoreUnavailableError, SettingsError) as error:
+            except Exception as error:
                 if not failing:
-                    logger.warning("the signing keys cannot be rotated: %s", error)
+                    told = isinstance(error, (StoreUnavailableError, SettingsError))
+                    logger.warning("the signing keys cannot be rotated: %s", error, exc_info=None if told else error)
                 failing = True
 
     async def do_what_is_due(self) -> None:

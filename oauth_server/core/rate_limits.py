@@ -16,6 +16,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.errors import RateLimitedError
 from oauth_server.core.limits import bucket_key, source_of
 from oauth_server.core.policies import Policy
+from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import limits
@@ -25,6 +26,7 @@ HOT: Final = 0.25  # of a bucket; the share of each process that the others do n
 MOST: Final = 20_000  # buckets, some 6 MiB; the one that was counted in longest ago makes room
 ADDED_AT_ONCE: Final = 100  # buckets of a round, so that its transaction stays short
 _FORGOTTEN_AT_ONCE: Final = 1000
+LONGEST: Final = 3600.0  # seconds until the fullest bucket is empty, of many processes together
 logger = logging.getLogger(__name__)
 
 _Key = tuple[Policy, str]
@@ -53,6 +55,7 @@ class RateLimits:
         self._clock = clock
         self._buckets: OrderedDict[_Key, _Bucket] = OrderedDict()
         self._hot: dict[_Key, None] = {}
+        self._now = clock()
 
     def admit(self, policy: Policy, key: str) -> None:
         """Let a request pass, or raise RateLimitedError; counts nothing."""
@@ -97,6 +100,10 @@ class RateLimits:
     async def reconcile(self) -> None:
         """Add what was counted here to what the others counted, and go by the sum. Raises StoreUnavailableError."""
         now = self._clock()
+        if now < self._now - CLOCK_SKEW:  # set back: the buckets would stay full until it is that late again
+            self._buckets.clear()
+            self._hot.clear()
+        self._now = now
         added: dict[bytes, tuple[_Bucket, float]] = {}
         for name in list(self._hot):
             bucket = self._buckets[name]
@@ -110,7 +117,7 @@ class RateLimits:
         if not added:
             return
         try:
-            levels = await self._store.write(limits.add_up, {key: own for key, (_, own) in added.items()}, now)
+            levels = await self._store.write(limits.add_up, {key: own for key, (_, own) in added.items()}, now, LONGEST)
         except StoreUnavailableError:
             for bucket, own in added.values():
                 bucket.own += own

@@ -46,6 +46,11 @@ class Services:
     client_configuration: ClientConfiguration
     applications: Applications
 
+    @property
+    def failure(self) -> str | None:
+        """Why only a new start of this process can help; None while it works, or waits for its database."""
+        return self.store.failure or self.revoked.failure
+
     async def ceiling(self, principal: Principal) -> frozenset[str] | None:
         """What this caller may be granted, the scope hierarchy applied; None for the operator and for nobody.
 

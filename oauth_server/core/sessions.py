@@ -10,7 +10,7 @@ from typing import Final
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_token
-from oauth_server.core.jwt_parts import CLOCK_SKEW
+from oauth_server.store.ages import within
 from oauth_server.store.records import Session, User
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, users
@@ -94,7 +94,7 @@ class Sessions:
             return False
         expected = self._mac(session_id, purpose, at).encode()
         # Another machine may have rendered it, by a clock that is ahead.
-        fresh = -CLOCK_SKEW <= self._clock() - int(at) <= FORM_LIFETIME
+        fresh = within(self._clock(), int(at), FORM_LIFETIME)
         return fresh and hmac.compare_digest(mac.encode("utf-8", "surrogateescape"), expected)
 
     def _mac(self, session_id: str, purpose: str, at: str) -> str:

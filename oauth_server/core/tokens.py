@@ -164,7 +164,9 @@ class Tokens:
         """The verified token; raises InvalidTokenError naming the failed check.
 
         `audience` lists the resource names of which the token must carry one; None accepts any of ours.
+        Raises StoreUnavailableError where nobody can say whether it was revoked: a refused one would be thrown away.
         """
+        self._revoked.require_trust()
         found = self._cached(token)
         if audience is not None and not set(found.audience) & set(audience):
             raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")

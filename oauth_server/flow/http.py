@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -29,6 +30,7 @@ from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 64 * 1024
 MAX_FIELDS = 100
+ANSWER_SECONDS = 15  # a request is answered by then, whatever it waits for
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 PAGE_HEADERS = {
     **NO_STORE,
@@ -222,7 +224,11 @@ class Endpoint:
         if handler is None:
             return self._not_allowed(request)
         try:
-            return await handler(request)
+            with anyio.fail_after(ANSWER_SECONDS):
+                return await handler(request)
+        except TimeoutError:
+            logger.warning("%s %s: no answer within %d seconds", request.method, request.url.path, ANSWER_SECONDS)
+            return show(TemporarilyUnavailableError("The server was too busy to answer; try again in a few seconds."))
         except OAuthError as error:
             log_refusal(request, error)
             return show(error)

@@ -22,6 +22,7 @@ from oauth_server.flow.revoke import Revoke
 from oauth_server.flow.token import Token
 from oauth_server.flow.userinfo import Userinfo
 from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.verbs import meta
 from oauth_server.store.verbs.revocations import current_epoch
 
 
@@ -82,20 +83,31 @@ def front_routes(front: Front) -> list[Route]:
 
 
 def health_routes(runtime: Runtime) -> list[Route]:
-    """/healthz: the process answers. /readyz: it can reach its store and sign tokens, and is not about to end."""
+    """/healthz: no new start is needed. /readyz: the store answers, tokens can be signed, no end is near.
+
+    A database that is out of reach is no reason to start anew: it says so at /readyz alone.
+    """
 
     async def health(_request: Request) -> Response:
+        failure = runtime.services.failure
+        if failure is not None:
+            return json_reply({"status": "failed", "reason": failure}, 503)
         return json_reply({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
         if runtime.draining:
             return json_reply({"status": "draining"}, 503, {"Retry-After": "5"})
+        services, store = runtime.services, "unreachable"
         try:
-            await runtime.services.store.read(current_epoch)
+            await services.store.read(current_epoch)
+            services.revoked.require_trust()
+            store = "not writable"
+            if services.store.write_failed:  # only then, so that a probe costs no write
+                await services.store.write(meta.remember, "written_by_readyz", "")
         except StoreUnavailableError:
-            return json_reply({"status": "unavailable", "store": "unreachable"}, 503, {"Retry-After": "5"})
+            return json_reply({"status": "unavailable", "store": store}, 503, {"Retry-After": "5"})
         try:
-            runtime.services.tokens.keys.require_signers()
+            services.tokens.keys.require_signers()
         except TemporarilyUnavailableError:
             return json_reply({"status": "unavailable", "store": "ok", "keys": "unreadable"}, 503, {"Retry-After": "5"})
         return json_reply({"status": "ready", "store": "ok"})

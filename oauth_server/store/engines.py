@@ -1,19 +1,36 @@
 """Opening the database: SQLite in WAL with a file only its owner can read, or PostgreSQL through psycopg 3."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
-from oauth_server.store.errors import StoreError
+from oauth_server.store.errors import StoreError, StoreUnavailableError
 
 APPLICATION = "mcp-docker-server"  # how PostgreSQL lists our connections, unless the URL says otherwise
 BUSY_TIMEOUT_MS = 10_000
+LOCK_TIMEOUT_MS = 5_000  # PostgreSQL: for the lock of a row or table
 POOL_SIZE = 8
-_DURABLE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+# A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
+_DURABLE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=67108864")
+# Milliseconds. The server ends what takes too long before we stop waiting (store.ANSWER_SECONDS), and the transaction
+# of a machine that vanished soon after. Set by a statement: poolers such as PgBouncer refuse start-up parameters.
+_SERVING = {"statement_timeout": 8_000, "lock_timeout": LOCK_TIMEOUT_MS, "idle_in_transaction_session_timeout": 20_000}
+_MOVING = {"statement_timeout": 10_000, "lock_timeout": LOCK_TIMEOUT_MS}
+# Where a machine vanishes, TCP learns it only by these; libpq's own defaults wait for hours.
+_TCP = {
+    "connect_timeout": 3,  # seconds, for each address of the host
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+_READ_ONLY = "25006"  # read_only_sql_transaction
 
 
 def parse_url(database_url: str | URL) -> URL:
@@ -61,18 +78,69 @@ def _sqlite(url: URL, begin: str, pool_size: int, pragmas: tuple[str, ...] = _DU
     return engine
 
 
-def _postgresql(url: URL, pool_size: int) -> Engine:
-    # synchronous_commit: an answer leaves after its commit is on disk, whatever the database's own configuration says.
-    options = "-c statement_timeout=10000 -c lock_timeout=5000 -c synchronous_commit=on"
-    return create_engine(
+def _postgresql(url: URL, pool_size: int, timeouts: Mapping[str, int] = _MOVING) -> Engine:
+    # No ping before each verb, which would cost a round trip: a verb that meets a dead connection runs again (work.py).
+    # No prepared statements: they break behind poolers in transaction mode, and are worth little here.
+    own = {"fallback_application_name": APPLICATION, "prepare_threshold": None}
+    # What the operator's URL says about the connection stands.
+    tcp = {name: value for name, value in _TCP.items() if name not in url.query}
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
-        pool_pre_ping=True,
+        pool_timeout=5,
+        pool_use_lifo=True,
         hide_parameters=True,  # an error goes to the log, and what a statement was given must not
-        connect_args={"connect_timeout": 5, "fallback_application_name": APPLICATION, "options": options},
+        connect_args={**own, **tcp},
     )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        # An answer leaves after its commit is on disk, whatever the database's own configuration says.
+        own = {**timeouts, "synchronous_commit": "on"}
+        connection.execute(";".join(f"SET {name} = {value}" for name, value in own.items()))
+        connection.autocommit = False
+
+    @event.listens_for(engine, "handle_error")
+    def judge(context: ExceptionContext) -> None:
+        # After a failover the old primary may answer on, and refuse to write: every connection to it is useless.
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+            context.is_disconnect = True
+
+    return engine
+
+
+class DatabaseFile:
+    """Keeps connections and transactions from a SQLite file that is gone or was replaced.
+
+    What they wrote there would be lost, and a new connection would make a new file, or apply the old WAL to the other
+    one. Raises StoreUnavailableError instead.
+    """
+
+    def __init__(self, *engines: Engine) -> None:
+        self._path = str(engines[0].url.database)
+        self._opened = self._identity()
+        for engine in engines:
+            event.listen(engine, "do_connect", self._check)
+            event.listen(engine, "begin", self._check, insert=True)
+
+    @property
+    def failure(self) -> str | None:
+        """What is wrong where another file stands there now; None for the one that was opened, and for none at all."""
+        found = self._identity()
+        return "the database file was replaced" if found not in (None, self._opened) else None
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - twice as fast, for each transaction
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _check(self, *_: Any) -> None:
+        if self._identity() != self._opened:
+            raise StoreUnavailableError(self.failure or "the database file is gone")
 
 
 def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
@@ -82,7 +150,7 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
         _prepare_file(Path(str(url.database)))
         # IMMEDIATE takes the write lock at once: a transaction that reads first can then never fail half-way.
         return _sqlite(url, "BEGIN IMMEDIATE", 1), _sqlite(url, "BEGIN", POOL_SIZE)
-    engine = _postgresql(url, POOL_SIZE)
+    engine = _postgresql(url, POOL_SIZE, _SERVING)
     return engine, engine
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from oauth_server.store.engines import LOCK_TIMEOUT_MS
 from oauth_server.store.errors import StoreError
 
 HEAD = "0006"  # the newest revision in migrations/versions
@@ -40,7 +41,12 @@ def bring_to(connection: Connection, revision: str) -> str | None:
 def keep_others_out(connection: Connection) -> None:
     """Let no other process migrate, nor a server start, until the transaction ends; on SQLite BEGIN has done it."""
     if connection.dialect.name == "postgresql":
+        # Another one may be migrating, and the index of a large table takes its time. The lock of a table is not waited
+        # for longer than ever, since whoever wants it next waits behind us.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
 
 
 def known_revision(connection: Connection) -> str | None:

@@ -2,34 +2,41 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from oauth_server import metrics
-from oauth_server.store.engines import POOL_SIZE, open_engines
+from oauth_server.store.circuit import Circuit
+from oauth_server.store.engines import POOL_SIZE, DatabaseFile, open_engines
 from oauth_server.store.errors import StoreError, StoreUnavailableError, first_line
 from oauth_server.store.migrate import migrate
 from oauth_server.store.verbs.audit import recording
+from oauth_server.store.work import Work
 from oauth_server.store.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
-CLOSE_SECONDS = 10  # as long as a statement may run
+ANSWER_SECONDS: Final = 10.0  # from the call to the answer, or StoreUnavailableError
+CLOSE_SECONDS = 10
+# PostgreSQL's undefined_table, undefined_column and insufficient_privilege: what somebody did to a database in use.
+_MISSING: Final = frozenset({"42P01", "42703", "42501"})
 
 
 class Store:
     """A database opened for use, its schema brought up to date.
 
-    A verb is a synchronous function whose first argument is a connection inside a transaction.
-    Raises StoreUnavailableError when the database does not answer.
+    A verb is a synchronous function whose first argument is a connection inside a transaction. It changes nothing else:
+    where the database asks for that, it runs again.
+    Raises StoreUnavailableError when the database does not answer, after ANSWER_SECONDS at the latest.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -43,39 +50,45 @@ class Store:
             if isinstance(error, DBAPIError):
                 raise StoreError(f"the database cannot be reached or used: {first_line(error)}") from error
             raise
-        self._writer = Writer(self._write_engine) if self.engine_name == "sqlite" else None
+        sqlite = self.engine_name == "sqlite"
+        self._file = DatabaseFile(self._write_engine, self._read_engine) if sqlite else None
+        self._writer = Writer(self._write_engine) if sqlite else None
+        self._reading = Circuit(ANSWER_SECONDS, time.monotonic)
+        # On SQLite, what keeps writers waiting keeps no reader.
+        self._writing = Circuit(ANSWER_SECONDS, time.monotonic) if sqlite else self._reading
         self._working = threading.Condition()
-        self._at_work = 0
+        self._at_work: set[Work[Any]] = set()
         self._limiter = anyio.CapacityLimiter(POOL_SIZE)
+        self.write_failed = False
+        """Whether the last write found the database unavailable: it may still be read."""
 
     async def write(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb in a transaction; return after its commit is durable."""
-        job = partial(_with_connection, verb, args, kwargs)
         metrics.VERBS.add("write")
         try:
-            if self._writer is not None:
-                # In the caller's context, as in a worker thread: what a verb records has the caller's address.
-                answer: T = await self._writer.submit(partial(copy_context().run, job))
-                return answer
-            return await anyio.to_thread.run_sync(self._transact, job, limiter=self._limiter)
-        except (OperationalError, PoolTimeoutError) as error:
+            answer = await self._write(partial(_with_connection, verb, args, kwargs))
+        except StoreUnavailableError:
             metrics.UNAVAILABLE.add("write")
-            raise StoreUnavailableError(first_line(error)) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                metrics.UNAVAILABLE.add("write")
-                raise StoreUnavailableError(first_line(error)) from error
+            self.write_failed = True
             raise
+        self.write_failed = False
+        return answer
 
     async def read(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a verb that only reads, on one consistent snapshot."""
-        job = partial(_with_connection, verb, args, kwargs)
+        """Run a verb that only reads; on PostgreSQL each statement sees what is committed by then."""
         metrics.VERBS.add("read")
         try:
-            return await anyio.to_thread.run_sync(self._look, job, limiter=self._limiter)
-        except (OperationalError, PoolTimeoutError) as error:
+            return await self._run("read", self._reading, partial(_with_connection, verb, args, kwargs))
+        except StoreUnavailableError:
             metrics.UNAVAILABLE.add("read")
-            raise StoreUnavailableError(first_line(error)) from error
+            raise
+
+    @property
+    def failure(self) -> str | None:
+        """Why only a new start of the process can help; None where that would not help, or nothing is wrong."""
+        if self._writer is not None and not self._writer.alive:
+            return "the thread that writes has ended"
+        return self._file.failure if self._file is not None else None
 
     def close(self) -> None:
         """Finish what waits and close every connection."""
@@ -84,31 +97,63 @@ class Store:
         with self._working:
             # A caller that was cancelled leaves its verb running, with a connection that would never be closed.
             self._working.wait_for(lambda: not self._at_work, timeout=CLOSE_SECONDS)
+            for work in self._at_work:
+                work.cut()
         self._dispose()
 
     def _dispose(self) -> None:
         self._write_engine.dispose()
         self._read_engine.dispose()
 
-    def _transact(self, job: Callable[[Connection], T]) -> T:
-        return self._run("write", self._write_engine, partial(_recording, job))
+    async def _write(self, job: Callable[[Connection], T]) -> T:
+        if self._writer is None:
+            return await self._run("write", self._writing, partial(_recording, job))
+        with _told(), self._writing.trial(), anyio.fail_after(ANSWER_SECONDS):
+            # In the caller's context, as in a worker thread: what a verb records has the caller's address.
+            context = copy_context()
+            answer: T = await self._writer.submit(lambda connection: context.run(job, connection))
+            return answer
 
-    def _look(self, job: Callable[[Connection], T]) -> T:
-        return self._run("read", self._read_engine, job)
+    async def _run(self, kind: Literal["read", "write"], circuit: Circuit, job: Callable[[Connection], T]) -> T:
+        circuit.check()  # before waiting for a thread, all of which may wait for the database
+        work = Work(self._write_engine if kind == "write" else self._read_engine, job)
+        with _told():
+            try:
+                with anyio.fail_after(ANSWER_SECONDS):
+                    run = partial(self._in_thread, kind, circuit, work)
+                    return await anyio.to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=True)
+            except BaseException:
+                work.cut()  # nobody waits for it any more, where it still runs
+                raise
 
-    def _run(self, kind: str, engine: Engine, job: Callable[[Connection], T]) -> T:
+    def _in_thread(self, kind: str, circuit: Circuit, work: Work[T]) -> T:
         with self._working:
-            self._at_work += 1
+            self._at_work.add(work)
         try:
             started = time.perf_counter()
-            with engine.begin() as connection:
-                answer = job(connection)
+            with circuit.trial():
+                answer = work.run()
             metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started, kind)
             return answer
         finally:
             with self._working:
-                self._at_work -= 1
+                self._at_work.discard(work)
                 self._working.notify_all()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what a database that does not answer raises into StoreUnavailableError."""
+    try:
+        yield
+    except TimeoutError:
+        raise StoreUnavailableError(f"no answer within {ANSWER_SECONDS:.0f} seconds") from None
+    except (OperationalError, PoolTimeoutError) as error:
+        raise StoreUnavailableError(first_line(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _MISSING:
+            raise StoreUnavailableError(first_line(error)) from error
+        raise
 
 
 def _with_connection(

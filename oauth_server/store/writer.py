@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -45,7 +46,8 @@ def _settle(outcomes: list[Outcome]) -> None:
 class Writer:
     """Serialises all writes of this process; each verb has a savepoint, each batch one durable commit.
 
-    A verb that raises is rolled back alone. No answer leaves before the commit that holds it is on disk.
+    A verb that raises is rolled back alone. No answer leaves before the commit that holds it is on disk. A verb whose
+    caller gave up before it began is not run: what was refused as unavailable must not happen later.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -65,6 +67,11 @@ class Writer:
                 raise StoreUnavailableError("the store is closed")
             self._jobs.put(Job(verb, loop, future))
         return future
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, as it does until the end."""
+        return self._closed or self._thread.is_alive()
 
     def close(self) -> None:
         """Run what waits, then end the thread."""
@@ -89,10 +96,12 @@ class Writer:
                     running = False
                     break
                 batch.append(job)
-            self._answer(self._commit(batch))
+            self._answer(self._commit([job for job in batch if not job.future.cancelled()]))
 
     def _commit(self, batch: list[Job]) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        if not batch:
+            return outcomes
         started = time.perf_counter()
         try:
             with self._engine.begin() as connection, recording(connection) as recorded:
@@ -110,7 +119,9 @@ class Writer:
         connection.exec_driver_sql("SAVEPOINT verb")
         try:
             value = job.verb(connection)
-        except Exception as error:  # noqa: BLE001 - handed to the caller who asked for the verb
+        except Exception as error:
+            if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                raise  # a full disk, for one, made SQLite undo the whole transaction
             del recorded[before:]
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT verb")
             connection.exec_driver_sql("RELEASE SAVEPOINT verb")
@@ -124,5 +135,5 @@ class Writer:
         for outcome in outcomes:
             by_loop.setdefault(outcome.job.loop, []).append(outcome)
         for loop, settled in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
                 loop.call_soon_threadsafe(_settle, settled)

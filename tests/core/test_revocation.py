@@ -25,8 +25,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-async def found(store: Store, clock: ManualClock) -> RevocationFilter:
-    made = RevocationFilter(store, clock)
+def steady() -> ManualClock:
+    return ManualClock(1000.0)
+
+
+@pytest.fixture
+async def found(store: Store, clock: ManualClock, steady: ManualClock) -> RevocationFilter:
+    made = RevocationFilter(store, clock, steady)
     await made.refresh()
     return made
 
@@ -66,13 +71,17 @@ async def test_only_tokens_issued_up_to_the_revocation_end(
 
 
 async def test_expired_entries_are_forgotten(
-    store: Store, clock: ManualClock, found: RevocationFilter, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    clock: ManualClock,
+    steady: ManualClock,
+    found: RevocationFilter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for number in range(100):
         await announce(store, clock, ("token", f"t{number}"), lifetime=10 if number else 1000)
     await found.refresh()
     assert len(found._until) == 100
-    clock.advance(11)
+    steady.advance(11)
     monkeypatch.setattr(revocation, "POLL_SECONDS", 0.001)
     polling = asyncio.create_task(found.poll())
     for _ in range(2000):

@@ -61,8 +61,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def revoked(store: Store, clock: ManualClock) -> RevocationFilter:
-    return RevocationFilter(store, clock)
+async def revoked(store: Store, clock: ManualClock) -> RevocationFilter:
+    found = RevocationFilter(store, clock)
+    await found.refresh()
+    return found
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ async def test_live_grants_come_newest_first_without_revoked_and_expired_ones(st
     for number in (2, 3, 4):
         await store.write(grants.add_code, code(f"code-{number}", expires_at=NOW + 900))
         until = NOW + 50 if number == 4 else NOW + 10_000
-        await redeem(store, f"code-{number}", f"x{number}", now=NOW + number, family_until=until)
+        await redeem(store, f"code-{number}", f"x{number}", now=NOW + number, lifetime=900, family_until=until)
     await store.write(grants.revoke_grant, "grant-of-code-2", NOW + 9, NOW + 99)
     live = await store.read(grants.live, NOW + 60, 10)
     assert [grant.grant_id for grant in live] == ["grant-of-code-3", GRANT]

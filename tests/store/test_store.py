@@ -41,7 +41,9 @@ async def test_an_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("attack-74")
-@pytest.mark.parametrize(("name", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("journal_size_limit", 2**26)]
+)
 async def test_commits_are_durable_on_every_connection(sqlite_store: Store, name: str, value: object) -> None:
     assert await sqlite_store.write(pragma, name) == value
     assert await asyncio.gather(*(sqlite_store.read(pragma, name) for _ in range(12))) == [value] * 12

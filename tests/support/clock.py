@@ -6,8 +6,8 @@ import time
 class ManualClock:
     """Starts at the present, so that clients with a clock of their own agree with the server."""
 
-    def __init__(self) -> None:
-        self.now = float(int(time.time()))
+    def __init__(self, now: float | None = None) -> None:
+        self.now = float(int(time.time())) if now is None else now
 
     def __call__(self) -> float:
         return self.now

@@ -73,6 +73,16 @@ class Postgres:
         ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
         self.sql(f"{ending}'{name}'")
 
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop the server: SIGINT is PostgreSQL's "fast", SIGQUIT its "immediate", as after a crash."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.send_signal(how)
+        postmaster.wait(30)
+
+    def start(self) -> None:
+        """Start it again."""
+        self._server.ensure_postgres_running()
+
     def answer_again(self, url: str) -> None:
         """Undo `stop_answering`."""
         self.sql(f"ALTER DATABASE {urlsplit(url).path[1:]} ALLOW_CONNECTIONS true")

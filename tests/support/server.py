@@ -10,6 +10,7 @@ import httpx2
 
 from oauth_server.app import serving
 from oauth_server.app.mcp_server import McpServer
+from oauth_server.core.clock import SteadyClock, steady
 from oauth_server.core.fetched import Connect
 from oauth_server.core.services import Services
 from oauth_server.core.settings import load
@@ -52,6 +53,7 @@ async def running(
     clock: ManualClock | None = None,
     connect: Connect | None = None,
     port: int = 0,
+    steady_clock: SteadyClock = steady,
 ) -> AsyncIterator[Running]:
     """Start a server with this environment on a port, by default a free one; stop it at the end."""
     location = (env or {}).get("MCP_OAUTH_DATABASE_URL") or template.database(folder)
@@ -60,7 +62,7 @@ async def running(
     values = {**FIRST_START, "MCP_OAUTH_DATABASE_URL": location, "MCP_PORT": str(port), **(env or {})}
     settings = load(values)
     clock = clock or ManualClock()
-    server = McpServer(settings, clock, connect)
+    server = McpServer(settings, clock, connect, steady_clock)
     started = asyncio.Event()
     task = asyncio.create_task(server.run_http_async(host=settings.host, sockets=[bound], started=started.set))
     waiting = asyncio.create_task(started.wait())

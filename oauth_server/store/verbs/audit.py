@@ -37,13 +37,14 @@ def recording(connection: Connection) -> Iterator[list[Pending]]:
     So the lock of a lane's head is the last one a transaction takes, and it is held for the commit alone.
     """
     pending: list[Pending] = []
-    connection.info[_PENDING] = pending
+    info = connection.info  # asked for once: a connection that was lost meanwhile does not say any more
+    info[_PENDING] = pending
     try:
         yield pending
         if pending:
             _write(connection, pending)
     finally:
-        del connection.info[_PENDING]
+        info.pop(_PENDING, None)
 
 
 def append(connection: Connection, *events: AuditEvent) -> None:

@@ -5,6 +5,7 @@ Sources: RFC 6749 sections 4.1.2 and 6, RFC 9700 section 4.14 (rotation and reus
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
+from oauth_server.store.ages import CLOCK_SKEW, within
 from oauth_server.store.records import Client, Code, Grant, Issue, NewRefresh, Permitted, Refusal
 from oauth_server.store.schema import clients, codes, grants, refresh_tokens, users
 from oauth_server.store.verbs import documents
@@ -87,6 +88,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     challenge: str,
     resources: tuple[str, ...],
     now: float,
+    lifetime: float,
     replay_after: float,
     permitted: Permitted,
     refresh: NewRefresh | None,
@@ -97,7 +99,8 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
 
     Checked in the order client, redirect URI, verifier, consumption. A failure before consumption leaves the
     code alive, except a wrong verifier. A replay that passes every earlier check more than `replay_after`
-    seconds after the first use revokes the grant: the code was stolen. `resources` empty means those authorized.
+    seconds after the first use revokes the grant: the code was stolen. No code lives longer than `lifetime`
+    (seconds). `resources` empty means those authorized.
     """
     row = connection.execute(_CODE.where(codes.c.code_hash == code_hash)).mappings().first()
     if row is None:
@@ -113,11 +116,12 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
             connection.execute(delete(codes).where(codes.c.code_hash == code_hash))
         return Refusal("verifier", grant_id, code_ended=ends, username=row["user_username"])
     if row["used_at"] is not None:
-        stolen = now - row["used_at"] > replay_after
+        stolen = not within(now, row["used_at"], replay_after)
         if stolen:
             revoke_grant(connection, grant_id, now, tokens_until)
         return Refusal("replayed", grant_id, grant_revoked=stolen, username=row["user_username"])
-    if row["expires_at"] <= now:
+    # One that would live longer than a new one was issued before the clock was set back.
+    if row["expires_at"] <= now or row["expires_at"] > now + lifetime + CLOCK_SKEW:
         return Refusal("expired", grant_id, username=row["user_username"])
     if not permitted.for_resources(resources, row["resources"]):
         return Refusal("resource", grant_id, username=row["user_username"])
@@ -185,7 +189,7 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     if row["revoked_at"] is not None:
         return Refusal("revoked", grant_id, username=row["user_username"])
     graced = row["used_at"] is not None
-    in_time = grace > 0 and graced and now - row["used_at"] <= grace  # a window of 0 is none, for racing twins too
+    in_time = grace > 0 and graced and within(now, row["used_at"], grace)  # a window of 0 is none, for racing twins too
     if graced and not (in_time and _unused(connection, row["successor_hash"])):
         revoke_grant(connection, grant_id, now, tokens_until)
         return Refusal("reused", grant_id, grant_revoked=True, username=row["user_username"])

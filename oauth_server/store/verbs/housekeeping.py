@@ -78,6 +78,11 @@ def _dead(connection: Connection, at: float, limit: int) -> list[str]:
     return list(found)[:limit]
 
 
+def codes_of_the_future(connection: Connection, at: float, limit: int) -> int:
+    """Codes nobody redeemed that would expire later than `at`, as no new one does: the clock was set back."""
+    return _delete(connection, codes, and_(codes.c.used_at.is_(None), codes.c.expires_at > at), limit)
+
+
 def unredeemed_codes(connection: Connection, at: float, limit: int) -> int:
     """Codes that expired by `at` without having been redeemed; redeemed ones leave with their grant."""
     return _past(connection, codes, at, limit, codes.c.used_at.is_(None))

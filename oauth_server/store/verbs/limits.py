@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, case, delete, select, update
 
+from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.records import Bucket, Full
 from oauth_server.store.schema import failed_attempts as table
 from oauth_server.store.verbs.upsert import insert_or_change
@@ -20,7 +21,7 @@ def full(connection: Connection, buckets: Sequence[Bucket], now: float) -> Full 
     """The bucket that has no room for an attempt now; of several, the one that has room last."""
     statement = select(table.c.key, table.c.empty_at).where(table.c.key.in_([bucket.key for bucket in buckets]))
     levels = {row.key: row.empty_at for row in connection.execute(statement)}
-    raised = ((bucket, max(levels.get(bucket.key, now), now) + bucket.interval) for bucket in buckets)
+    raised = ((bucket, _level(bucket, levels.get(bucket.key, now), now) + bucket.interval) for bucket in buckets)
     found = [Full(bucket, _room_at(bucket, level)) for bucket, level in raised if _overflows(bucket, level, now)]
     return max(found, key=lambda one: one.until, default=None)
 
@@ -32,7 +33,7 @@ def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple
     """
     counted, filled = [], []
     for bucket in _in_order(buckets):
-        level = _raise(connection, bucket.key, bucket.interval, now)
+        level = _raise(connection, bucket.key, bucket.interval, now, _most(bucket), _last(bucket))
         counted.append(bucket)
         if _overflows(bucket, level, now):
             for one in counted:
@@ -60,13 +61,13 @@ def give_back(connection: Connection, buckets: Sequence[Bucket], now: float) -> 
             empty(connection, bucket)
 
 
-def add_up(connection: Connection, own: Mapping[bytes, float], now: float) -> dict[bytes, float]:
+def add_up(connection: Connection, own: Mapping[bytes, float], now: float, most: float) -> dict[bytes, float]:
     """Add what one process counted to what all did, in seconds until it has leaked; when each bucket is empty now.
 
-    Keys as in `Bucket`, times in Unix seconds.
+    Keys as in `Bucket`, times in Unix seconds. No bucket takes more than `most` seconds to empty.
     """
     # In one order, as all who take the locks of these rows.
-    levels = {key: _raise(connection, key, own[key], now) for key in sorted(own)}
+    levels = {key: _raise(connection, key, own[key], now, most) for key in sorted(own)}
     forget(connection, now, FORGOTTEN_AT_ONCE + len(own))
     return levels
 
@@ -81,6 +82,21 @@ def _in_order(buckets: Iterable[Bucket]) -> list[Bucket]:
     return sorted(buckets, key=lambda bucket: bucket.key)
 
 
+def _most(bucket: Bucket) -> float:
+    """The seconds after which any bucket of this kind is empty, by clocks that differ no more than they may."""
+    return (bucket.size + 1) * bucket.interval + CLOCK_SKEW
+
+
+def _last(bucket: Bucket) -> float:
+    """The seconds until one that has room for one more is empty."""
+    return (bucket.size - 1) * bucket.interval
+
+
+def _level(bucket: Bucket, stored: float, now: float) -> float:
+    # As in _raise: nobody is kept out until it is that late again, and no guesses are given away.
+    return now + _last(bucket) if stored > now + _most(bucket) else max(stored, now)
+
+
 def _overflows(bucket: Bucket, level: float, now: float) -> bool:
     return level > now + bucket.size * bucket.interval
 
@@ -89,10 +105,11 @@ def _room_at(bucket: Bucket, level: float) -> float:
     return level - bucket.size * bucket.interval
 
 
-def _raise(connection: Connection, key: bytes, seconds: float, now: float) -> float:
+def _raise(connection: Connection, key: bytes, seconds: float, now: float, most: float, instead: float = 0.0) -> float:
     # One statement: of many at once, each counts from where the one before it left.
-    raised = case((table.c.empty_at > now, table.c.empty_at), else_=now) + seconds
-    row = insert_or_change(connection, table, {"key": key}, {"empty_at": now + seconds}, {"empty_at": raised})
+    # One whose level is higher than it can get was counted before the clock was set back.
+    level = case((table.c.empty_at > now + most, now + instead), (table.c.empty_at > now, table.c.empty_at), else_=now)
+    row = insert_or_change(connection, table, {"key": key}, {"empty_at": now + seconds}, {"empty_at": level + seconds})
     return float(row.empty_at)
 
 

@@ -1,0 +1,61 @@
+"""A circuit breaker: while the database does not answer, one caller at a time waits to see whether it does again."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from oauth_server.store.errors import StoreUnavailableError
+
+SLOW: Final = 1.0  # seconds; what fails sooner keeps nobody waiting, and everybody may try for themselves
+REST: Final = 1.0  # seconds after which the next one tries
+
+
+class Circuit:
+    """Opens when a call found the database out of reach, and took long to find out; closes when one succeeds.
+
+    `longest` is how many seconds a call may take. Used from several threads.
+    """
+
+    def __init__(self, longest: float, steady: Callable[[], float]) -> None:
+        self._longest = longest
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._next_try = -math.inf
+        self._open = False
+
+    def check(self) -> None:
+        """Refuse at once, with StoreUnavailableError, where somebody else is to find out first."""
+        if self._open and self._steady() < self._next_try:
+            raise StoreUnavailableError("the database did not answer a moment ago")
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """One call, which may be the one that tries; what it raises goes on to the caller."""
+        began = self._steady()
+        with self._lock:
+            self.check()
+            if self._open:
+                self._next_try = began + self._longest
+        try:
+            yield
+        except Exception as error:
+            if out_of_reach(error) and self._steady() - began >= SLOW:
+                with self._lock:
+                    self._open, self._next_try = True, self._steady() + REST
+            elif not out_of_reach(error):
+                self._open = False
+            raise
+        self._open = False
+
+
+def out_of_reach(error: Exception) -> bool:
+    """Whether the database did not answer at all: an answer has an SQLSTATE, and a rule's own exception has neither."""
+    if isinstance(error, DBAPIError):
+        answered = getattr(error.orig, "sqlstate", None) is not None
+        return error.connection_invalidated or (isinstance(error, OperationalError) and not answered)
+    return isinstance(error, (TimeoutError, PoolTimeoutError))
