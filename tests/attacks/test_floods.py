@@ -307,4 +307,4 @@ def test_hashing_threads_are_fewer_than_the_processors_and_yield_to_others() -> 
     pool: ThreadPoolExecutor = hashers.hashers()
     assert pool._max_workers == max(1, len(os.sched_getaffinity(0)) // 2)
     priority = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
-    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + 5
