@@ -43,5 +43,5 @@ TOKEN_REQUESTS: Final = Policy("token-requests", 6000, 60)
 TOOL_CALLS: Final = {
     "mcp_oauth_validate_token": Policy("validate-token", 120, 60),
     "mcp_oauth_register_client": Policy("register-client", 30, 300),
-    "mcp_oauth_check_compliance": Policy("check-compliance", 20, 300),
+    "mcp_oauth_check_compliance": Policy("check-compliance", 40, 200),
 }
