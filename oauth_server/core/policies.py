@@ -33,6 +33,8 @@ class Policy:
 AUTHORIZATIONS: Final = Policy("authorizations", 600, 60)  # requests to the authorization endpoint, its forms included
 REFUSALS: Final = Policy("refusals", 600, 60)  # refused requests to the endpoints at which clients authenticate
 FETCHES: Final = Policy("fetches", 30, 300)  # documents and key sets of clients that had to be fetched
+# For all together: so many new clients in five minutes. What is shared is not new, and 10,000 unused ones fill a day.
+NEW_CLIENTS: Final = Policy("new-clients", 300, 300)
 # By host: nobody's web server is to be flooded by way of this one.
 HOST_FETCHES: Final = Policy("host-fetches", 60, 60)
 # By client: the token requests of one that authenticates, from however many machines.
@@ -41,5 +43,5 @@ TOKEN_REQUESTS: Final = Policy("token-requests", 6000, 60)
 TOOL_CALLS: Final = {
     "mcp_oauth_validate_token": Policy("validate-token", 120, 60),
     "mcp_oauth_register_client": Policy("register-client", 30, 300),
-    "mcp_oauth_check_compliance": Policy("check-compliance", 20, 300),
+    "mcp_oauth_check_compliance": Policy("check-compliance", 40, 200),
 }

@@ -25,7 +25,7 @@ from oauth_server.core.errors import (
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
 from oauth_server.core.jwt_parts import JwtError, unverified_statement
 from oauth_server.core.limits import bucket_key
-from oauth_server.core.policies import Policy
+from oauth_server.core.policies import NEW_CLIENTS, Policy
 from oauth_server.core.rate_limits import RateLimits, caller
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
@@ -170,6 +170,7 @@ class Registration:
                 return known
         # What a flood gets beyond its bounds costs neither the write lock nor a count of clients.
         self._rate_limits.admit(_BY_ADDRESS, source)
+        self._rate_limits.take(NEW_CLIENTS, "")
         known_full, until = self._ceiling
         if now < until:
             raise _too_many(known_full, source, now)

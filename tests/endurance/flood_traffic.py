@@ -20,7 +20,7 @@ from tests.support.browser import form_of
 from tests.support.oauth import CALLBACK, Pkce
 
 FORM = "application/x-www-form-urlencoded"
-PERCENT = 100
+KEPT = 4  # seconds
 
 
 class Wire:
@@ -28,14 +28,18 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self._used = 0.0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(
         self, method: str, path: str, body: bytes = b"", kind: str = FORM, **fields: str
     ) -> tuple[int, bytes, bytes]:
         """Status, head and body of the answer."""
-        if self._streams is None:
+        # The server closes what was idle for five seconds; whoever keeps connections opens another one sooner.
+        if self._streams is None or time.monotonic() - self._used > KEPT:
+            self.close()
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        self._used = time.monotonic()
         reader, writer = self._streams
         lines = [f"{method} {path} HTTP/1.1", f"Host: localhost:{self._port}", f"Content-Length: {len(body)}"]
         lines += [f"Content-Type: {kind}"] if body else []

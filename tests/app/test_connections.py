@@ -1,0 +1,228 @@
+"""Connections that send too little, too much, too slowly or too often, over raw sockets."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from oauth_server.app import connections
+from tests.support.program import ROOT
+from tests.support.server import Running
+
+pytestmark = pytest.mark.requirement("attack-26")
+
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.fixture
+async def lines() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+def head(server: Running, first: str = "GET /healthz") -> bytes:
+    return f"{first} HTTP/1.1\r\nHost: localhost:{server.port}\r\n".encode()
+
+
+async def dial(server: Running, lines: AsyncExitStack) -> Line:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    lines.callback(writer.close)
+    return reader, writer
+
+
+async def said(server: Running, lines: AsyncExitStack, *sent: bytes) -> bytes:
+    """All that the server answers until it closes the connection."""
+    reader, writer = await dial(server, lines)
+    try:
+        for piece in sent:
+            writer.write(piece)
+            await writer.drain()
+    except ConnectionError:
+        pass  # it has heard enough
+    found = b""
+    try:
+        while piece := await asyncio.wait_for(reader.read(65536), 10):
+            found += piece
+    except ConnectionError:
+        pass
+    return found
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, patience: float = 0.3) -> None:
+    monkeypatch.setattr(connections, "PATIENCE", patience)
+    monkeypatch.setattr(connections, "_SWEEP", 0.05)
+
+
+async def works(server: Running) -> bool:
+    async with server.client() as http:
+        return (await http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (431, b"X: " + b"x" * 1_000_000 + b"\r\n\r\n"),
+        (431, b"X: x\r\n" * 10_000 + b"\r\n"),
+        (431, b"X: x\r\n" * 100 + b"\r\n"),  # the Host field is the one too many
+        (431, b"".join(b"X%d: %s\r\n" % (n, b"x" * 2000) for n in range(20)) + b"\r\n"),
+        (400, b"X: a\r\n b\r\n\r\n"),  # obs-fold (RFC 9112 section 5.2)
+        (400, b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (400, b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde"),
+        (400, b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+        (400, b"X : y\r\n\r\n"),
+        (431, b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * 1_000_000),
+        (431, b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: " + b"x" * 1_000_000),
+        (431, b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + b"X: x\r\n" * 1000),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_is_too_large_or_not_http_is_refused_and_the_connection_closed(
+    server: Running, lines: AsyncExitStack, status: int, sent: bytes
+) -> None:
+    answer = await said(server, lines, head(server, "POST /oauth/token") + FORM + sent)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in answer
+    assert b'"error": "invalid_request"' in answer
+    assert await works(server)
+
+
+@pytest.mark.parametrize(("status", "length"), [(414, 40_000), (414, 1_000_000), (400, 20_000)])
+async def test_an_address_is_as_long_as_a_head_may_be(
+    server: Running, lines: AsyncExitStack, status: int, length: int
+) -> None:
+    asked = head(server, f"GET /oauth/authorize?x={'x' * length}") + b"Connection: close\r\n\r\n"
+    assert (await said(server, lines, asked)).startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_a_trailer_passes_for_no_header_field(server: Running, lines: AsyncExitStack) -> None:
+    async def asked(before: bytes, after: bytes) -> bytes:
+        chunked = b"Transfer-Encoding: chunked\r\nConnection: close\r\n"
+        request = head(server, "POST /oauth/test") + chunked + before + b"\r\n0\r\n" + after + b"\r\n"
+        return await said(server, lines, request)
+
+    field = b"Host: evil.example\r\n"
+    assert (await asked(field, b"")).startswith(b"HTTP/1.1 421 ")  # two Host fields
+    assert (await asked(b"", field)).startswith(b"HTTP/1.1 405 ")
+
+
+async def test_a_few_pipelined_requests_are_answered_and_a_flood_of_them_is_not(
+    server: Running, lines: AsyncExitStack
+) -> None:
+    one, last = head(server) + b"\r\n", head(server) + b"Connection: close\r\n\r\n"
+    assert (await said(server, lines, one * 5 + last)).count(b"HTTP/1.1 200 OK") == 6
+    assert await said(server, lines, one * 10_000) == b""
+    assert await works(server)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        (b"", b""),
+        (b"HTTP/1.1 408 ", b"\r\n"),
+        (b"HTTP/1.1 408 ", b"GET /healthz HTTP/1.1\r\nHost"),
+        (
+            b"HTTP/1.1 408 ",
+            b"POST /oauth/token HTTP/1.1\r\nHost: localhost:{}\r\n%bContent-Length: 50\r\n\r\na=" % FORM,
+        ),
+        (
+            b"HTTP/1.1 408 ",
+            b"POST /oauth/token HTTP/1.1\r\nHost: localhost:{}\r\n%bTransfer-Encoding: chunked\r\n\r\n1" % FORM,
+        ),
+    ],
+    ids=["silent", "an empty line", "half a head", "half a body", "half a chunk"],
+)
+async def test_whoever_does_not_bring_a_request_to_its_end_is_waited_for_so_long(
+    server: Running, lines: AsyncExitStack, monkeypatch: pytest.MonkeyPatch, answer: bytes, sent: bytes
+) -> None:
+    impatient(monkeypatch)
+    sent = sent.replace(b"{}", str(server.port).encode())
+    found = await said(server, lines, sent) if sent else await said(server, lines)
+    assert found.startswith(answer)
+    assert bool(found) is bool(answer)
+    assert await works(server)
+
+
+async def test_a_byte_now_and_then_wins_no_time(
+    server: Running, lines: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    for start in (head(server), head(server, "POST /oauth/token") + FORM + b"Content-Length: 5000\r\n\r\n"):
+        reader, writer = await dial(server, lines)
+        writer.write(start)
+
+        async def trickle(writer: asyncio.StreamWriter = writer) -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        task = asyncio.create_task(trickle())
+        assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 408 ")
+        task.cancel()
+
+
+async def test_a_kept_connection_is_waited_for_anew_with_each_request(
+    server: Running, lines: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, 0.5)
+    reader, writer = await dial(server, lines)
+    for _ in range(4):
+        writer.write(head(server) + b"\r\n")
+        assert (await asyncio.wait_for(reader.readuntil(b'{"status":"ok"}'), 10)).startswith(b"HTTP/1.1 200 OK")
+        await asyncio.sleep(0.2)
+    writer.write(b"\r\n")  # ends uvicorn's own wait for a next request, and begins none
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+async def test_whoever_does_not_take_the_answer_is_waited_for_so_long(
+    server: Running, lines: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, 1)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
+    lines.callback(writer.close)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    asked = head(server, "GET /.well-known/openid-configuration") + b"\r\n"
+
+    async def ask_on() -> None:
+        while True:  # more than the buffers of both systems take, which is some megabytes
+            writer.write(asked * 8)
+            await writer.drain()
+            await asyncio.sleep(0.005)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(ask_on(), 60)
+    assert await works(server)
+
+
+async def test_at_the_bound_of_connections_the_one_waited_for_longest_makes_room(
+    server: Running, lines: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = server.server._uvicorn
+    assert state is not None
+    silent = [await dial(server, lines) for _ in range(5)]
+    assert await works(server)
+    monkeypatch.setattr(connections._waiting[state.server_state], "most", 5)
+    assert await works(server)
+    assert await asyncio.wait_for(silent[0][0].read(), 10) == b""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(silent[-1][0].read(), 0.1)
+
+
+def test_a_process_may_open_as_many_files_as_the_system_allows() -> None:
+    code = (
+        "import resource\n"
+        "from oauth_server.app.connections import max_connections, raise_file_limit\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))\n"
+        "before = max_connections()\n"
+        "raise_file_limit()\n"
+        "print(before, resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard, max_connections() == hard - 128)\n"
+    )
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 300
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["172", "True", "True"]
