@@ -7,6 +7,7 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher, Type
@@ -14,7 +15,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_id, random_token
-from oauth_server.core.hashers import hashers
+from oauth_server.core.hashers import hashers, paced
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.scopes import closed, implied
 from oauth_server.core.settings import Settings
@@ -186,4 +187,4 @@ class Users:
 
 
 async def _hashing(run: Callable[..., T], *args: str) -> T:
-    return await asyncio.get_running_loop().run_in_executor(hashers(), run, *args)
+    return await asyncio.get_running_loop().run_in_executor(hashers(), partial(paced, run, *args))
