@@ -1,41 +1,95 @@
-"""Threads for password hashing, which must not keep token requests from a processor (RFC 9106 section 4)."""
+"""Processes that hash passwords, which must not keep token requests from a processor (RFC 9106 section 4).
 
+Not threads: one of lower priority that holds the interpreter's lock keeps every other thread waiting for it.
+"""
+
+import asyncio
+import atexit
+import json
 import os
+import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
-from typing import Final, TypeVar
+from pathlib import Path
+from typing import Final
 
-_NICE: Final = 5  # a quarter of a busy processor: still enough to give the interpreter lock back soon
-_REST: Final = 1.0
+_PROGRAM: Final = str(Path(__file__).with_name("hasher.py"))
+
+
+class Hasher:
+    """One process, started when it is first asked, and again when it is gone. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        atexit.register(self.close)
+
+    def ask(self, stored: str | None, password: str) -> str | bool:
+        """A new hash of the password where `stored` is None, else whether that is its hash.
+
+        Raises OSError where no process can run.
+        """
+        question = json.dumps([stored, password]) + "\n"
+        for _ in range(2):  # it may have been killed since it was asked last
+            with suppress(BrokenPipeError):
+                answer = self._ask(question)
+                if answer:
+                    found: str | bool = json.loads(answer)
+                    return found
+            self.close()
+        raise OSError("passwords cannot be hashed: the process that does it ends at once")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            with self._process as ending:  # closes its stdin, by which it ends
+                ending.communicate()
+            self._process = None
+
+    def _ask(self, question: str) -> str:
+        if self._process is None:
+            self._process = self._started()
+        assert self._process.stdin is not None  # noqa: S101 - they are pipes
+        assert self._process.stdout is not None  # noqa: S101
+        self._process.stdin.write(question)
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    @staticmethod
+    def _started() -> "subprocess.Popen[str]":
+        # -P: nothing beside the program is on its path. A session of its own: Ctrl-C is not for it.
+        command = (sys.executable, "-P", _PROGRAM)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="ascii", start_new_session=True)  # noqa: S603
+
+
 _own = threading.local()
-T = TypeVar("T")
 
 
 @cache
-def hashers() -> ThreadPoolExecutor:
-    """As many threads as half the processors, one at least, all of lower priority; shared by the whole process."""
-    return ThreadPoolExecutor(max(1, _processors() // 2), "hasher", initializer=_yield_to_others)
+def _pool() -> ThreadPoolExecutor:
+    """A thread for each process, half as many as there are processors, one at least; shared by all servers here."""
+    return ThreadPoolExecutor(max(1, _processors() // 2), "hasher")
 
 
-def paced(run: Callable[..., T], *args: str) -> T:
-    """Run in a hasher; it rests between two runs as long as one took, for memory that is shared knows no priority."""
-    time.sleep(max(0.0, getattr(_own, "rests_until", 0.0) - time.monotonic()))
-    started = time.monotonic()
-    try:
-        return run(*args)
-    finally:
-        ended = time.monotonic()
-        _own.rests_until = ended + _REST * (ended - started)
+def _ask(stored: str | None, password: str) -> str | bool:
+    if not hasattr(_own, "hasher"):
+        _own.hasher = Hasher()
+    hasher: Hasher = _own.hasher
+    return hasher.ask(stored, password)
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _yield_to_others() -> None:
-    if sys.platform == "linux":  # elsewhere priorities belong to processes alone
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+async def hashed(password: str) -> str:
+    """A new Argon2id hash of a password."""
+    return str(await asyncio.get_running_loop().run_in_executor(_pool(), _ask, None, password))
+
+
+async def matches(stored: str, password: str) -> bool:
+    """Whether a stored hash is that of a password; False for what is no hash."""
+    return await asyncio.get_running_loop().run_in_executor(_pool(), _ask, stored, password) is True

@@ -3,19 +3,13 @@
 Sources: RFC 9106 (Argon2), NIST SP 800-63B section 3.1.1 (length before complexity, normalisation).
 """
 
-import asyncio
 import unicodedata
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
-
+from oauth_server.core import hashers
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_id, random_token
-from oauth_server.core.hashers import hashers, paced
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.scopes import closed, implied
 from oauth_server.core.settings import Settings
@@ -27,18 +21,12 @@ MIN_PASSWORD: Final = 12  # characters
 MAX_PASSWORD: Final = 1024  # bytes; longer input is refused before it is hashed
 MAX_USERNAME: Final = 128
 # The hash of a random password nobody knows, verified against for an unknown user, so that both answers take the
-# same time; its parameters are those of `_hasher`.
+# same time; its parameters are those of `hasher.py`.
 _NOBODY: Final = "$argon2id$v=19$m=19456,t=2,p=1$ojWwuRGm3S9Gnmi/ilMBIg$33FN6JEG0O7TRXlCh6C6d386mR+Qgl/9EwDjd8Od+94"
-T = TypeVar("T")
 
 
 class PasswordError(Exception):
     """A new password that is not acceptable; the message says why."""
-
-
-def _hasher() -> PasswordHasher:
-    # OWASP's first choice for Argon2id: 19 MiB, two passes, one lane.
-    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
 
 
 def normalise_username(username: str) -> str:
@@ -69,7 +57,6 @@ class Users:
     def __init__(self, store: Store, revoked: RevocationFilter, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._hasher = _hasher()
         self._ceilings: dict[str, frozenset[str]] = {}
         revoked.on_change(self._forget_ceilings)
 
@@ -82,7 +69,7 @@ class Users:
         owner = User(
             user_id=random_id(),
             username=normalise_username(settings.admin_username),
-            password_hash=await self._hash(_normalise_password(password) or ""),
+            password_hash=await hashers.hashed(_normalise_password(password) or ""),
             scope=closed(settings.scope),
             created_at=self._clock(),
             display_name=settings.admin_username,
@@ -107,7 +94,7 @@ class Users:
         """
         user, normal = await self.named(name), _normalise_password(password)
         stored = user.password_hash if user is not None and normal is not None else _NOBODY
-        matches = await self._matches(stored, normal or "")
+        matches = await hashers.matches(stored, normal or "")
         return user if matches and user is not None and not user.disabled else None
 
     async def named(self, name: str) -> User | None:
@@ -127,7 +114,7 @@ class Users:
     async def has_password(self, user: User, password: str) -> bool:
         """Whether this is the person's present password."""
         normal = _normalise_password(password)
-        return normal is not None and await self._matches(user.password_hash, normal)
+        return normal is not None and await hashers.matches(user.password_hash, normal)
 
     async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> User:
         """Set a new password and end the person's other sessions; returns the user as they are now.
@@ -158,9 +145,9 @@ class Users:
             raise PasswordError(f"The password is longer than {MAX_PASSWORD} bytes or has a character it cannot have.")
         if len(normal) < MIN_PASSWORD:
             raise PasswordError(f"The password needs at least {MIN_PASSWORD} characters.")
-        if normalise_username(normal) == username or await self._matches(present, normal):
+        if normalise_username(normal) == username or await hashers.matches(present, normal):
             raise PasswordError("Choose a password that differs from the user name and from the present password.")
-        return await self._hash(normal)
+        return await hashers.hashed(normal)
 
     async def ceiling(self, user_id: str) -> frozenset[str]:
         """What this person may be granted, the scope hierarchy applied; nothing for an unknown or disabled one."""
@@ -175,16 +162,3 @@ class Users:
     def _forget_ceilings(self) -> None:
         # Another dict: what is being read at this moment may be of before, and must not be kept.
         self._ceilings = {}
-
-    async def _hash(self, password: str) -> str:
-        return await _hashing(self._hasher.hash, password)
-
-    async def _matches(self, stored: str, password: str) -> bool:
-        try:
-            return await _hashing(self._hasher.verify, stored, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-
-async def _hashing(run: Callable[..., T], *args: str) -> T:
-    return await asyncio.get_running_loop().run_in_executor(hashers(), partial(paced, run, *args))

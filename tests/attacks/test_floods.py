@@ -2,19 +2,18 @@
 
 import asyncio
 import os
-import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 import anyio
 import httpx2
+import psutil
 import pytest
 from fastmcp.exceptions import ToolError
 
-from oauth_server.core import hashers, logins, users
+from oauth_server.core import hasher, hashers, logins
 from oauth_server.core.policies import AUTHORIZATIONS, FETCHES, HOST_FETCHES, NEW_CLIENTS, REFUSALS, TOKEN_REQUESTS
 from oauth_server.core.policies import TOOL_CALLS as TOOLS
 from tests.conftest import MakeServer
@@ -257,7 +256,7 @@ async def test_beyond_the_queue_a_login_is_told_at_once_and_costs_no_attempt(
     page = await guesser.http.get(url)
     await owner.sign_in(await owner.http.get(url))
     go = threading.Event()
-    monkeypatch.setattr(users.PasswordHasher, "verify", lambda *_: go.wait(30))
+    monkeypatch.setattr(hashers, "_ask", lambda *_: go.wait(30))
 
     async def guess(number: int) -> httpx2.Response:
         fields = {"username": f"nobody{number}", "password": "guessed password"}
@@ -286,7 +285,7 @@ async def test_many_logins_at_once_make_the_queue_no_longer_than_it_may_be(
     guesser, most = browser_of(closing, server), logins.MOST_WAITING
     page = await guesser.http.get(OAuthClient(server).url(Pkce.new()))
     go = threading.Event()
-    monkeypatch.setattr(users.PasswordHasher, "verify", lambda *_: go.wait(30))
+    monkeypatch.setattr(hashers, "_ask", lambda *_: go.wait(30))
 
     async def guess(number: int) -> int:
         fields = {"username": f"nobody{number}", "password": "guessed password"}
@@ -302,9 +301,23 @@ async def test_many_logins_at_once_make_the_queue_no_longer_than_it_may_be(
     assert Counter([await one for one in tries]) == {400: most, 503: 20}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
-def test_hashing_threads_are_fewer_than_the_processors_and_yield_to_others() -> None:
-    pool: ThreadPoolExecutor = hashers.hashers()
-    assert pool._max_workers == max(1, len(os.sched_getaffinity(0)) // 2)
-    priority = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
-    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + 5
+async def test_passwords_are_hashed_by_fewer_processes_than_there_are_processors_and_these_yield() -> None:
+    known = await hashers.hashed("correct horse battery staple")
+    asked = [hashers.matches(known, password) for password in ("correct horse battery staple", "wrong") * 8]
+    assert await asyncio.gather(*asked) == [True, False] * 8
+    assert not await hashers.matches("no hash", "wrong")
+    running = await _hashers()
+    assert 1 <= len(running) <= max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {one.nice() for one in running} == {psutil.Process().nice() + hasher.NICE}
+
+
+async def test_a_hashing_process_that_was_killed_is_replaced() -> None:
+    known = await hashers.hashed("correct horse battery staple")
+    for one in await _hashers():
+        one.kill()
+        one.wait(10)
+    assert await hashers.matches(known, "correct horse battery staple")
+
+
+async def _hashers() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if hashers._PROGRAM in one.cmdline()]

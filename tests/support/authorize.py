@@ -8,7 +8,7 @@ import httpx2
 from sqlalchemy import Connection, select
 
 from oauth_server.core.clock import random_id
-from oauth_server.core.users import _hasher
+from oauth_server.core.hasher import argon2id
 from oauth_server.store.records import User
 from oauth_server.store.schema import metadata
 from oauth_server.store.verbs import users
@@ -92,7 +92,7 @@ async def add_user(server: Running, username: str = "alice", **fields: Any) -> U
     values = {
         "user_id": random_id(),
         "username": username,
-        "password_hash": _hasher().hash(ALICE_PASSWORD),
+        "password_hash": argon2id().hash(ALICE_PASSWORD),
         "scope": ("mcp:read", "mcp:write"),
         "created_at": server.clock(),
     }

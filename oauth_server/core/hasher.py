@@ -1,0 +1,44 @@
+"""The program that hashes passwords: a question on each line of stdin, its answer on stdout, both JSON.
+
+A question is `[null, PASSWORD]`, answered by a new hash, or `[HASH, PASSWORD]`, answered by whether they match. The
+program ends with its stdin. Source: RFC 9106 section 4 (Argon2id); OWASP's first choice of parameters.
+"""
+
+import json
+import os
+import sys
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+NICE = 10  # beside a process that is not nice: a tenth of a processor
+
+
+def argon2id() -> PasswordHasher:
+    """19 MiB, two passes, one lane."""
+    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+
+
+def answer(hasher: PasswordHasher, stored: str | None, password: str) -> str | bool:
+    """The hash of a password, or whether the stored one is its."""
+    if stored is None:
+        return hasher.hash(password)
+    try:
+        return hasher.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    hasher = argon2id()
+    for line in sys.stdin:
+        stored, password = json.loads(line)
+        sys.stdout.write(json.dumps(answer(hasher, stored, password)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
