@@ -43,13 +43,13 @@ class Logins:
             await self._limits.withdrawn(attempt)
             raise
         with self._place():
-            user = await self._users.verified(name, password)
-        if user is None:
+            user = await self._users.named(name)
+            proved = await self._users.proves(user, password)
+        if not proved:
             # Recorded is a name that somebody has, and nothing else: people type passwords into the wrong field.
-            person = await self._users.named(name)
-            await self._limits.failed(attempt, "login", "" if person is None else person.username)
-        else:
-            await self._limits.succeeded(attempt)
+            await self._limits.failed(attempt, "login", "" if user is None else user.username)
+            return None
+        await self._limits.succeeded(attempt)
         return user
 
     async def confirms(self, session: Session, password: str) -> bool:

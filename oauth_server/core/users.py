@@ -87,15 +87,15 @@ class Users:
         )
         return password if created and given is None else None
 
-    async def verified(self, name: str, password: str) -> User | None:
-        """The enabled user of that name with that password, None otherwise; both take one Argon2 verification.
+    async def proves(self, user: User | None, password: str) -> bool:
+        """Whether the password is this person's, who is not disabled; one Argon2 verification, for nobody as well.
 
-        `name` is normalised. How often somebody may be wrong is bounded in `logins.py`.
+        How often somebody may be wrong is bounded in `logins.py`.
         """
-        user, normal = await self.named(name), _normalise_password(password)
+        normal = _normalise_password(password)
         stored = user.password_hash if user is not None and normal is not None else _NOBODY
         matches = await hashers.matches(stored, normal or "")
-        return user if matches and user is not None and not user.disabled else None
+        return matches and user is not None and not user.disabled
 
     async def named(self, name: str) -> User | None:
         """The user of that normalised name, which may be anything that a stranger typed."""
