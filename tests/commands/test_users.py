@@ -48,7 +48,7 @@ async def test_a_user_is_added_with_a_piped_password_and_everything_that_was_giv
         "disabled": False,
         "must_change_password": False,
     }
-    assert await events(shell, "user.added") == [("bob", "local", "success", "mcp:read mcp:write")]
+    assert (await events(shell, "user.added"))[1:] == [("bob", "local", "success", "mcp:read mcp:write")]
 
 
 async def test_a_generated_password_is_shown_once_and_must_be_changed(shell: Shell) -> None:
@@ -217,7 +217,7 @@ async def test_of_two_who_add_the_same_user_at_once_one_is_told(shell: Shell) ->
         assert await admin.add_user("bob", PASSWORD, ("mcp:read",)) is False
     finally:
         store.close()
-    assert len(await events(shell, "user.added")) == 1
+    assert [who for who, *_ in await events(shell, "user.added")] == ["admin", "bob"]
 
 
 async def test_the_owner_of_a_server_for_administrators_alone_can_be_lowered_like_any_other(tmp_path: Path) -> None:

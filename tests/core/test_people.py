@@ -15,6 +15,7 @@ from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.sessions import FORM_LIFETIME, LIFETIME, Sessions
 from oauth_server.core.settings import load
 from oauth_server.core.users import MAX_PASSWORD, PasswordError, Users, normalise_username
+from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
 from oauth_server.store.verbs import users as verbs
@@ -73,24 +74,25 @@ async def test_a_generated_password_is_told_once_and_must_be_changed(users: User
 
 @pytest.mark.requirement("attack-27", "attack-28")
 @pytest.mark.parametrize(
-    ("name", "password"),
+    ("name", "password", "actor"),
     [
-        ("zoë", "wrong"),
-        ("zoë", ""),
-        ("zoë", PASSWORD + " "),
-        ("zoë", PASSWORD.upper()),
-        ("zoë", PASSWORD + "\x00"),
-        ("zoë", "x" * 1_000_000),
-        ("zoë", "\ud800"),
-        ("nobody", PASSWORD),
-        ("", PASSWORD),
-        ("zoë\x00", PASSWORD),
-        ("zoë\n", "wrong"),
-        ("z" * 100_000, PASSWORD),
+        ("zoë", "wrong", "zoë"),
+        ("zoë", "", "zoë"),
+        ("zoë", PASSWORD + " ", "zoë"),
+        ("zoë", PASSWORD.upper(), "zoë"),
+        ("zoë", PASSWORD + "\x00", "zoë"),
+        ("zoë", "x" * 1_000_000, "zoë"),
+        ("zoë", "\ud800", "zoë"),
+        ("ZOË\n", "wrong", "zoë"),
+        ("nobody", PASSWORD, ""),
+        ("", PASSWORD, ""),
+        ("zoë\x00", PASSWORD, ""),
+        ("zoë\u202e", PASSWORD, ""),
+        ("z" * 100_000, PASSWORD, ""),
     ],
 )
 async def test_other_credentials_are_refused_and_recorded(
-    users: Users, logins: Logins, store: Store, name: str, password: str, monkeypatch: pytest.MonkeyPatch
+    users: Users, logins: Logins, store: Store, name: str, password: str, actor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await users.create_owner(load(OWNER))
     verified: list[int] = []
@@ -100,9 +102,7 @@ async def test_other_credentials_are_refused_and_recorded(
     assert len(verified) == 1  # one Argon2 verification, whoever was named
     assert verified[0] <= MAX_PASSWORD
     (event, *_) = await store.read(audit.newest, 1)
-    assert (event.event, event.outcome) == ("login", "failure")
-    assert event.actor.isascii()
-    assert event.actor.isprintable()
+    assert (event.event, event.outcome, event.actor) == ("login", "failure", actor)  # what nobody is called is not kept
 
 
 async def test_a_disabled_person_is_not_signed_in_with_the_right_password(
@@ -195,7 +195,9 @@ def test_a_form_belongs_to_its_browser_its_purpose_and_its_hour(sessions: Sessio
     assert sessions.csrf_valid(token, "browser", "consent a=1")
     clock.advance(1)
     assert not sessions.csrf_valid(token, "browser", "consent a=1")
-    clock.advance(-FORM_LIFETIME - 10)
+    clock.advance(-FORM_LIFETIME - 1 - CLOCK_SKEW)  # rendered by a machine whose clock is ahead
+    assert sessions.csrf_valid(token, "browser", "consent a=1")
+    clock.advance(-1)
     assert not sessions.csrf_valid(token, "browser", "consent a=1")  # from the future
 
 

@@ -44,7 +44,10 @@ async def test_a_replayed_code_ends_its_grant_as_long_as_that_lives(
     assert_error(await client.redeem(code, pkce), 400, "invalid_grant")
     assert await opens(server, again["access_token"]) == (401, 401)
     assert_error(await client.refresh(again["refresh_token"]), 400, "invalid_grant")
-    assert audited(server)[-1][:2] == ("code.redeemed", "failure")
+    assert [event[:2] for event in audited(server) if event[2] == client.client_id][-2:] == [
+        ("code.redeemed", "failure"),
+        ("token.refreshed", "failure"),
+    ]
 
 
 @pytest.mark.requirement("attack-44")
@@ -60,7 +63,8 @@ async def test_a_refresh_token_replaced_long_ago_still_ends_its_family(
     assert_error(await client.refresh(first["refresh_token"]), 400, "invalid_grant")
     assert await opens(server, tokens["access_token"]) == (401, 401)
     assert_error(await client.refresh(tokens["refresh_token"]), 400, "invalid_grant")
-    assert audited(server)[-1][:2] == ("token.refreshed", "failure")
+    theirs = [event[:2] for event in audited(server) if event[2] == client.client_id]  # keys are rotated meanwhile
+    assert theirs[-3:] == [("token.refreshed", "success"), *[("token.refreshed", "failure")] * 2]
 
 
 @pytest.mark.requirement("attack-44", "attack-31")

@@ -5,16 +5,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
-from sqlalchemy import Connection, select
 
 from oauth_server.core.clock import random_id
 from oauth_server.core.hasher import argon2id
 from oauth_server.store.records import User
-from oauth_server.store.schema import metadata
 from oauth_server.store.verbs import users
 from tests.support.browser import Browser, form_of, query_of
 from tests.support.oauth import OAuthClient
-from tests.support.outside import LOG
+from tests.support.outside import rows
 from tests.support.server import Running
 
 STATE = "state-of-the-test"
@@ -71,15 +69,7 @@ def redirected_error(
 
 async def state_of(server: Running) -> dict[str, list[tuple[Any, ...]]]:
     """All that is stored but the audit log and the count of failed attempts, to see whether a request changed something."""
-
-    def everything(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-        return {
-            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
-            for table in metadata.sorted_tables
-            if table.name not in (*LOG, "failed_attempts")
-        }
-
-    return await server.services.store.read(everything)
+    return {name: found for name, found in rows(server).items() if name != "failed_attempts"}
 
 
 async def count(server: Running, table: str) -> int:
