@@ -22,6 +22,21 @@ from tests.support.server import Running, running
 settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
 settings.load_profile("ci")
 
+# Folders whose files wait for processes: each file keeps to one of the xdist workers, and one that begins last is waited for
+# alone. Hence `--no-loadscope-reorder` too, or the files with the most tests would come first.
+LONG = (
+    "scale",
+    "durability",
+    "properties",
+    "observability",
+    "outages",
+    "survey",
+    "browser",
+    "app",
+    "clients",
+    "moving",
+)
+
 MakeServer = Callable[..., AbstractAsyncContextManager[Running]]
 
 
@@ -36,8 +51,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + cores // 2
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about SQLite alone where the servers run on PostgreSQL."""
+    """Leave out what is about SQLite alone where the servers run on PostgreSQL; begin with what takes long."""
     by_option = config.getoption("--engine")
 
     def engine_of(item: pytest.Item) -> str:
@@ -45,7 +61,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     out = [item for item in items if item.get_closest_marker("sqlite") and engine_of(item) != "sqlite"]
     config.hook.pytest_deselected(items=out)
-    items[:] = [item for item in items if item not in out]
+    kept = [item for item in items if item not in out]
+    items[:] = sorted(kept, key=lambda item: (*LONG, item.path.parent.name).index(item.path.parent.name))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -4,6 +4,7 @@ Sources: RFC 9112 sections 2.2 and 9.3.2, RFC 9110 section 15.5.9 (408), RFC 658
 """
 
 import asyncio
+import logging
 import sys
 from collections import OrderedDict
 from typing import Any, Final
@@ -13,6 +14,9 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from oauth_server import metrics
+from oauth_server.core.refusal_log import NO_ROUTE
 
 PATIENCE: Final = 30.0  # seconds for a request to arrive whole, and for an answer to be taken
 MAX_HEAD: Final = 32 * 1024  # bytes of request line and header fields, which is what proxies pass on
@@ -26,6 +30,7 @@ _SENTENCES: Final = {
     414: "The request's address is too long.",
     431: f"The request's header fields are more than {MAX_HEAD // 1024} KiB or {MAX_FIELDS}.",
 }
+logger = logging.getLogger(__name__)
 
 
 class _Waiting:
@@ -222,6 +227,8 @@ class Connection(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        metrics.REFUSALS.add(NO_ROUTE, "invalid_request")
+        logger.debug("refused what %s sent: %d, %s", self.client[0] if self.client else "", status, _SENTENCES[status])
         text = f'{{"error": "invalid_request", "error_description": "{_SENTENCES[status]}"}}'.encode()
         self.transport.write(
             STATUS_LINE[status]

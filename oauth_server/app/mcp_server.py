@@ -150,15 +150,16 @@ class McpServer(FastMCP[None]):
         del unused, show_banner  # the short banner is part of starting; FastMCP's own is not shown
         with one_line_errors(), ExitStack() as stack:
             host, port = host or self.settings.host, self.settings.port if port is None else port
-            bound = sockets or [stack.enter_context(serving.bind(host, port))]
-            stack.enter_context(serving_metrics(self.settings))
-            self._deployment = deploy(self.settings, host, bound[0].getsockname()[1])
+            if sockets is None:  # a worker is given them, and its parent serves the metrics
+                sockets = [stack.enter_context(serving.bind(host, port))]
+                stack.enter_context(serving_metrics(self.settings))
+            self._deployment = deploy(self.settings, host, sockets[0].getsockname()[1])
             app = self.http_app(path, middleware, json_response, transport=transport)
             config = serving.uvicorn_config(app, self.settings, log_level, uvicorn_config)
             async with self._lifespan_manager():
                 notice = serving.NOTICE_SECONDS if self.settings.trusted_proxies else 0.0
                 self._uvicorn = serving.Server(config, started or self._greet, self.runtime.drain, notice)
-                await self._uvicorn.serve(sockets=bound)
+                await self._uvicorn.serve(sockets=sockets)
 
     def stop(self) -> None:
         """Let a running HTTP server drain and end."""

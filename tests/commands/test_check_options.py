@@ -162,8 +162,9 @@ async def test_every_check_is_explained_in_full(shell: Shell) -> None:
     assert ["levels", "2025-03-26  not asked for"] in lines
     assert ["2026-07-28", "SHOULD"] in lines
     assert "https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization#refresh-tokens" in text
-    for check in JUDGED:
-        found = json.loads(await shell.says("check", "--json", "--explain", check.id))
+    told = (await shell.says("check", "--json", "--list", "--depth", "adversarial")).splitlines()
+    assert await shell.says("check", "--json", "--explain", JUDGED[-1].id) == f"{told[-1]}\n"
+    for check, found in zip(JUDGED, map(json.loads, told), strict=True):
         assert (found["id"], found["fix"]) == (check.id, check.fix)
         assert len(found["looks_at"]) > 10, check.id
         assert all(source["url"].startswith("https://") for source in found["sources"])

@@ -1,5 +1,7 @@
 """`migrate`, and a schema newer than the program, as their user sees them."""
 
+import asyncio
+
 import pytest
 
 from oauth_server.store import moving
@@ -83,7 +85,7 @@ async def test_a_newer_schema_is_refused_by_copy_on_either_side(
 async def test_a_newer_schema_is_refused_by_the_server(used: str, shell: Shell) -> None:
     sql(used, "UPDATE alembic_version SET version_num = '9999'")
     env = environment(shell.database.parent, MCP_OAUTH_DATABASE_URL=used)
-    for words in ("", "--workers 2", "--transport stdio"):
-        ended = await run(*SERVER, *words.split(), env=env)
+    starts = ("", "--workers 2", "--transport stdio")
+    for ended in await asyncio.gather(*(run(*SERVER, *words.split(), env=env) for words in starts)):
         assert (ended.status, ended.out, len(ended.lines)) == (2, "", 1), ended
         assert "schema 9999, newer than this program knows" in ended.err

@@ -1,8 +1,8 @@
 """Each request has an id, which its answer and each line of the log about it carry; the log is text or JSON."""
 
-import asyncio
 import json
 import re
+import socket
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -80,10 +80,9 @@ async def test_json_lines_tell_of_a_request_what_became_of_it(tmp_path: Path) ->
                 )
             failed = await http.post("/oauth/register", json={"redirect_uris": ["http://localhost/"]})
             assert failed.status_code == 500
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"no request\r\n\r\n")  # uvicorn's own business, and its own logger
-        await started.said("Invalid HTTP request received")
-        writer.close()
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(b"no request token=s3cret\r\n\r\n")  # which has no id, since it is no request
+        await started.said("refused what 127.0.0.1 sent: 400", 10)
         ended = await started.end()
     lines = [json.loads(line) for line in ended.lines if line]  # every line, the banner and the owner's too
     assert ended.status == 0
@@ -93,6 +92,10 @@ async def test_json_lines_tell_of_a_request_what_became_of_it(tmp_path: Path) ->
     told = {line["message"] for line in lines}
     assert f"MCP endpoint {url}/mcp" in told
     assert any(message.startswith("Owner admin, password ") for message in told)
+    (broken,) = [line for line in lines if line["logger"] == "oauth_server.app.connections"]
+    said = "refused what 127.0.0.1 sent: 400, The request is not valid HTTP."
+    assert (broken["message"], broken["level"], "request_id" in broken) == (said, "debug", False)
+    assert "s3cret" not in ended.err
     about = [line for line in lines if line.get("request_id") == refused.headers["x-request-id"]]
     assert [line["logger"] for line in about] == ["oauth_server.flow", "oauth_server.request"]
     request = about[1]

@@ -36,7 +36,7 @@ def known() -> dict[str, dict[str, str]]:
 def marks(items: list[pytest.Item]) -> dict[str, list[str]]:
     """The tests by requirement id; parametrised cases count once."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for item in items:
+    for item in sorted(items, key=lambda item: item.path):  # they run in another order
         name = item.nodeid.partition("[")[0]
         for mark in item.iter_markers("requirement"):
             for requirement in mark.args:
