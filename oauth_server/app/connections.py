@@ -174,7 +174,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop to wait: the request is whole. The next one's head begins with the next byte."""
-        self._waiting.remove(self)
+        if not self.flow.write_paused:  # or whoever takes no answer and asks on would be waited for without an end
+            self._waiting.remove(self)
         self._in_head = True
         self._held = 0
         super().on_message_complete()
