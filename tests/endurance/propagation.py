@@ -8,7 +8,6 @@ Tells the median and the longest time for each way; exit status 1 where one took
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import sys
 import tempfile
@@ -16,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.commands.conftest import Shell
+from tests.support.databases import first_start
 from tests.support.endings import ENDINGS, Installation
 from tests.support.journey import LONGEST
 from tests.support.postgres import postgres_server
 from tests.support.replicas import replicas
-from tests.support.server import make_template
 
 
 def say(text: str) -> None:
@@ -43,7 +42,7 @@ async def measure(folder: Path, engine: str, database: str, tries: int) -> float
 async def both(folder: Path, tries: int) -> float:
     """Measure on SQLite and on PostgreSQL; the longest time."""
     file = folder / "oauth.db"
-    shutil.copy(await make_template(folder), file)
+    await first_start(f"sqlite:///{file}")
     longest = await measure(folder, "SQLite", f"sqlite:///{file}", tries)
     with ExitStack() as stack:
         url = stack.enter_context(stack.enter_context(postgres_server()).database())

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,8 @@ def test_hooks_run_what_ci_runs() -> None:
     assert programs.keys() == {"ruff-check", "ruff-format", "mypy", "import-rules"}
     for program in programs.values():
         assert re.search(rf"^{program}( |$)", ci, re.MULTILINE), program
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests/endurance").glob("[a-z]*.py")), ids=lambda file: str(file.stem))
+def test_what_the_suite_does_not_run_fits_what_it_tests(file: Path) -> None:
+    assert import_module(f"tests.endurance.{file.stem}").main
