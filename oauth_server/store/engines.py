@@ -154,6 +154,11 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
     return engine, engine
 
 
+def open_at_once(url: URL) -> Engine:
+    """An engine on SQLite that reads, and waits for nobody."""
+    return _sqlite(url, "BEGIN", 1, (*_DURABLE, "busy_timeout=0"))
+
+
 def open_to_read(url: URL) -> Engine:
     """An engine that reads a database as it is: nothing about the file is changed, none is made."""
     if url.get_backend_name() == "sqlite":

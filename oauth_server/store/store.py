@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar
@@ -11,12 +11,13 @@ from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from oauth_server import metrics
+from oauth_server.store.at_once import AtOnce
 from oauth_server.store.circuit import Circuit
-from oauth_server.store.engines import POOL_SIZE, DatabaseFile, open_engines
+from oauth_server.store.engines import POOL_SIZE, DatabaseFile, open_at_once, open_engines
 from oauth_server.store.errors import StoreError, StoreUnavailableError, first_line
 from oauth_server.store.migrate import migrate
 from oauth_server.store.verbs.audit import recording
@@ -42,6 +43,7 @@ class Store:
     def __init__(self, database_url: str) -> None:
         self._write_engine, self._read_engine = open_engines(database_url)
         self.engine_name = self._write_engine.dialect.name
+        self._at_once: AtOnce | None = None
         self.location = self._write_engine.url.render_as_string(hide_password=True)
         try:
             migrate(self._write_engine)
@@ -51,7 +53,11 @@ class Store:
                 raise StoreError(f"the database cannot be reached or used: {first_line(error)}") from error
             raise
         sqlite = self.engine_name == "sqlite"
-        self._file = DatabaseFile(self._write_engine, self._read_engine) if sqlite else None
+        self._file: DatabaseFile | None = None
+        if sqlite:
+            at_once = open_at_once(self._write_engine.url)
+            self._at_once = AtOnce(at_once)
+            self._file = DatabaseFile(self._write_engine, self._read_engine, at_once)
         self._writer = Writer(self._write_engine) if sqlite else None
         self._reading = Circuit(ANSWER_SECONDS, time.monotonic)
         # On SQLite, what keeps writers waiting keeps no reader.
@@ -77,6 +83,9 @@ class Store:
     async def read(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb that only reads; on PostgreSQL each statement sees what is committed by then."""
         metrics.VERBS.add("read")
+        if self._at_once is not None and self._at_once.takes(verb):
+            with suppress(SQLAlchemyError, StoreUnavailableError):
+                return self._at_once.run(partial(_with_connection, verb, args, kwargs))
         try:
             return await self._run("read", self._reading, partial(_with_connection, verb, args, kwargs))
         except StoreUnavailableError:
@@ -104,6 +113,8 @@ class Store:
     def _dispose(self) -> None:
         self._write_engine.dispose()
         self._read_engine.dispose()
+        if self._at_once is not None:
+            self._at_once.close()
 
     async def _write(self, job: Callable[[Connection], T]) -> T:
         if self._writer is None:

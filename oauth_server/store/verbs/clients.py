@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Client
 from oauth_server.store.schema import clients, codes, consents
 from oauth_server.store.verbs.revocations import end, readmit
@@ -37,6 +38,7 @@ def not_ended(now: float) -> ColumnElement[bool]:
     return or_(clients.c.last_used_at.is_not(None), clients.c.unused_until.is_(None), clients.c.unused_until > now)
 
 
+@by_key
 def find(connection: Connection, client_id: str, now: float = 0.0) -> Client | None:
     """The client of that id, unless it ended unused by `now`."""
     statement = _SELECT.where(clients.c.client_id == client_id, not_ended(now))

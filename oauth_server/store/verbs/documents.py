@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, select
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Client
 from oauth_server.store.schema import client_documents, clients, codes, grants, refresh_tokens
 from oauth_server.store.verbs import clients as verbs
@@ -29,17 +30,20 @@ def remember(connection: Connection, client: Client, digest: bytes, now: float) 
     put(connection, client_documents, {"digest": digest}, {"client_id": client.client_id, "document": said})
 
 
+@by_key
 def of_code(connection: Connection, client: Client, code_hash: bytes) -> Client:
     """The client as its document was when the code was consented to; as it is now where it has no such code."""
     return _consented(connection, client, codes, codes.c.code_hash == code_hash)
 
 
+@by_key
 def of_refresh(connection: Connection, client: Client, token_hash: bytes) -> Client:
     """The client as its document was when the grant of a refresh token was consented to; else as it is now."""
     grant = select(refresh_tokens.c.grant_id).where(refresh_tokens.c.token_hash == token_hash)
     return _consented(connection, client, grants, grants.c.grant_id == grant.scalar_subquery())
 
 
+@by_key
 def of_grant(connection: Connection, client: Client, grant_id: str) -> Client:
     """The client as its document was when the grant was consented to; as it is now where it has no such grant."""
     return _consented(connection, client, grants, grants.c.grant_id == grant_id)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, select
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import LiveRefresh
 from oauth_server.store.schema import grants, refresh_tokens, users
 from oauth_server.store.verbs.rows import USER_FIELDS, user_of
@@ -9,6 +10,7 @@ from oauth_server.store.verbs.rows import USER_FIELDS, user_of
 _USER = tuple(users.c[name].label(f"user_{name}") for name in USER_FIELDS)
 
 
+@by_key
 def live_refresh(connection: Connection, token_hash: bytes, now: float) -> LiveRefresh | None:
     """What a refresh token stands for, while it is its family's current one and nothing has ended it."""
     statement = (

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, case, delete, select, update
 
 from oauth_server.store.ages import CLOCK_SKEW
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Bucket, Full
 from oauth_server.store.schema import failed_attempts as table
 from oauth_server.store.verbs.upsert import insert_or_change
@@ -17,6 +18,7 @@ from oauth_server.store.verbs.upsert import insert_or_change
 FORGOTTEN_AT_ONCE: Final = 20  # rows; an attempt adds two at most, so whatever is empty is gone soon
 
 
+@by_key
 def full(connection: Connection, buckets: Sequence[Bucket], now: float) -> Full | None:
     """The bucket that has no room for an attempt now; of several, the one that has room last."""
     statement = select(table.c.key, table.c.empty_at).where(table.c.key.in_([bucket.key for bucket in buckets]))

@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Bounds, Bucket, Client, Full, TooMany
 from oauth_server.store.schema import clients
 from oauth_server.store.verbs import initial_access_tokens, limits
@@ -36,6 +37,7 @@ def register(connection: Connection, client: Client, bounds: Bounds, source_key:
     return exceeded or client
 
 
+@by_key
 def shared(connection: Connection, fingerprint: bytes, until: float) -> Client | None:
     """The client with that fingerprint, if it was used or ends unused later than `until`."""
     lasting = ~_UNUSED | (clients.c.unused_until > until)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Kind, Revocation
 from oauth_server.store.schema import epoch, grants, revocations
 from oauth_server.store.verbs.upsert import insert_if_absent, put
@@ -57,6 +58,7 @@ def since(connection: Connection, known: int, now: float) -> tuple[int, list[Rev
     return number, [Revocation(**dict(row)) for row in rows]
 
 
+@by_key
 def find(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Revocation]:
     """The stored revocations among these (kind, value) pairs."""
     found = []
@@ -75,6 +77,7 @@ def find(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Revoca
     return found
 
 
+@by_key
 def grant_ended(connection: Connection, grant_id: str) -> bool:
     """Whether a grant was revoked."""
     return connection.execute(select(grants.c.revoked_at).where(grants.c.grant_id == grant_id)).scalar() is not None

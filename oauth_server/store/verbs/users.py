@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Revocation, Session, User
 from oauth_server.store.schema import browser_sessions, consents, grants, users
 from oauth_server.store.verbs.revocations import bump, end, readmit, revoke
@@ -31,12 +32,14 @@ def add(connection: Connection, user: User) -> bool:
     return insert_if_absent(connection, users, {name: getattr(user, name) for name in USER_FIELDS})
 
 
+@by_key
 def by_username(connection: Connection, username: str) -> User | None:
     """The user of that name, which is compared as stored (lower case)."""
     row = connection.execute(select(*_USER).where(users.c.username == username)).mappings().first()
     return None if row is None else user_of(row)
 
 
+@by_key
 def by_id(connection: Connection, user_id: str) -> User | None:
     """The user with that `sub`."""
     row = connection.execute(select(*_USER).where(users.c.user_id == user_id)).mappings().first()
@@ -135,6 +138,7 @@ def start_session(
     return True
 
 
+@by_key
 def session(connection: Connection, session_hash: bytes, now: float) -> Session | None:
     """The live session of an enabled user, None otherwise."""
     row = (
@@ -178,6 +182,7 @@ def end_other_sessions(connection: Connection, session: Session) -> int:
     return connection.execute(delete(browser_sessions).where(_others(session))).rowcount
 
 
+@by_key
 def consented(
     connection: Connection,
     user_id: str,

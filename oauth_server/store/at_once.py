@@ -1,0 +1,48 @@
+"""Reads of a row or two by their keys, in the thread that asks: another thread would cost several times what they do.
+
+SQLite alone, whose reads wait for nobody: what would have to wait is left to a thread.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from oauth_server.store.errors import StoreUnavailableError
+
+T = TypeVar("T")
+V = TypeVar("V", bound=Callable[..., Any])
+_by_key: set[Callable[..., Any]] = set()
+
+
+def by_key(verb: V) -> V:
+    """Mark a verb that reads a handful of rows by their keys, whatever it is given."""
+    _by_key.add(verb)
+    return verb
+
+
+class AtOnce:
+    """One connection that never waits."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._taken = threading.Lock()  # a store may serve the loops of several threads
+
+    def takes(self, verb: Callable[..., Any]) -> bool:
+        """Whether a verb may be run here now."""
+        return verb in _by_key
+
+    def run(self, job: Callable[[Connection], T]) -> T:
+        """The job's answer. Raises StoreUnavailableError where somebody has to wait, or see what is wrong."""
+        if not self._taken.acquire(blocking=False):
+            raise StoreUnavailableError("another thread reads")
+        try:
+            with self._engine.connect() as connection:
+                return job(connection)
+        finally:
+            self._taken.release()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
