@@ -1,5 +1,6 @@
 """Running uvicorn: a socket bound before anything is promised, and an orderly end."""
 
+import gc
 import signal
 import socket
 import sys
@@ -79,6 +80,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[Socket] | None = None) -> None:
         """Start to serve, then greet."""
         await super().startup(sockets=sockets)
+        # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
+        gc.freeze()
         if self.started:
             self._greet()
 

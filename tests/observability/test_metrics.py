@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import httpx2
 import psutil
 
@@ -96,7 +97,10 @@ async def test_the_port_of_several_workers_adds_them_up_and_outlives_one_that_di
         workers = [c for c in psutil.Process(started.process.pid).children() if "spawn" in str(c.cmdline())]
         assert len(workers) == 2
         folder = next(tmp_path.glob("mcp-metrics-*"))  # noqa: ASYNC240
-        assert {int(p.name.split("_")[-1][:-3]) for p in folder.glob("counter_*.db")} == {w.pid for w in workers}
+        with anyio.fail_after(20):  # the second may still be starting
+            while not all((folder / f"counter_{one.pid}.db").exists() for one in workers):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert len([*folder.glob("counter_*.db")]) == len(workers)
         os.kill(workers[0].pid, signal.SIGKILL)
         await started.said(f"worker {workers[0].pid} ended")
         await _asked(url, 10)
