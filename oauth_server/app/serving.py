@@ -80,8 +80,6 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[Socket] | None = None) -> None:
         """Start to serve, then greet."""
         await super().startup(sockets=sockets)
-        # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
-        gc.freeze()
         if self.started:
             self._greet()
 
@@ -106,5 +104,7 @@ class Server(uvicorn.Server):
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Run an event loop for `main`."""
+    """Run an event loop for `main`, the one of this process."""
+    # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
+    gc.freeze()
     return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
