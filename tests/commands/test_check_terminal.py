@@ -91,6 +91,7 @@ async def test_ctrl_c_ends_a_run_at_once(shell: Shell, env: dict[str, str]) -> N
             with terminal(env, "check", f"{url}/mcp") as screen:
                 while len(before) < 2:
                     anyio.from_thread.run(anyio.sleep, 0.01)
+                anyio.from_thread.run(anyio.sleep, 0.3)  # whatever it asks at the same time has been asked
                 screen.type("\x03")
                 return screen.status(), screen.seen
 
