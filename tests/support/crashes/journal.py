@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class World:
         return (await self.journal.ask(http.get("/oauth/test", headers=headers))).status_code
 
 
-class Actor:
+class Actor(ABC):
     """Somebody who goes on asking until the server is gone, and afterwards holds it to its word."""
 
     name = "somebody"
@@ -115,13 +116,13 @@ class Actor:
         self.ask = world.journal.ask
         self.random = world.random
 
+    @abstractmethod
     async def load(self) -> None:
         """Ask without end; raises LostError when the server is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def check(self) -> None:
         """Ask for everything that was acknowledged, and find out what became of the rest."""
-        raise NotImplementedError
 
     def fact(self, true: object, text: str) -> None:
         """Count a fact that was checked."""
