@@ -1,6 +1,7 @@
 """Many at once, against several processes of the program on one database."""
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -53,12 +54,16 @@ class Races:
     async def post(self, forms: Sequence[tuple[str, dict[str, Any]]]) -> list[httpx2.Response]:
         """Send forms at once, in turn to each process."""
         order = random.sample(range(len(forms)), len(forms))
-        sent = [self.ways[place % len(self.ways)].post(forms[n][0], data=forms[n][1]) for place, n in enumerate(order)]
+        sent = [
+            self.ways[place % len(self.ways)].post(forms[n][0], data=forms[n][1], headers=elsewhere())
+            for place, n in enumerate(order)
+        ]
         return [reply for _, reply in sorted(zip(order, await asyncio.gather(*sent), strict=True), key=lambda f: f[0])]
 
     async def code(self) -> dict[str, str]:
         """The token request for a fresh code."""
         pkce, application = Pkce.new(), OAuthClient(self)  # type: ignore[arg-type]
+        self.browser.http.headers.update(elsewhere())
         code = await application.code(self.browser, pkce, scope="mcp:read")
         await application.close()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
@@ -149,6 +154,14 @@ def _bearer(tokens: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
+_number = itertools.count()
+
+
+def elsewhere() -> dict[str, str]:
+    """The headers of somebody at another address: so many from one would meet the bound on refusals."""
+    return {"X-Forwarded-For": f"198.18.{next(_number) // 256 % 256}.{next(_number) % 256}"}
+
+
 @asynccontextmanager
 async def races(database_url: str, folder: Path, *, processes: int = 2, grace: int = 30) -> AsyncIterator[Races]:
     """Run the program so many times on one database, as replicas behind one issuer."""
@@ -156,6 +169,7 @@ async def races(database_url: str, folder: Path, *, processes: int = 2, grace: i
     issuer = f"http://127.0.0.1:{ports[0]}"
     own = {"MCP_OAUTH_ISSUER": issuer, "MCP_OAUTH_DATABASE_URL": database_url, "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD}
     env = environment(folder, **own, MCP_OAUTH_REFRESH_GRACE=str(grace), MCP_OAUTH_TOKEN_EXPIRY="86400")
+    env["MCP_OAUTH_TRUSTED_PROXIES"] = "127.0.0.1"
     async with AsyncExitStack() as stack:
         for port in ports:
             server = await stack.enter_async_context(program(*SERVER, "--port", str(port), env=env))
