@@ -143,7 +143,9 @@ class Races:
     async def registrations(self, many: int) -> None:
         """The same public client, registered by many: one client."""
         body = {"client_name": f"race {random_id()}", "redirect_uris": [CALLBACK]}
-        sent = [self.ways[n % len(self.ways)].post("/oauth/register", json=body) for n in range(many)]
+        sent = [
+            self.ways[n % len(self.ways)].post("/oauth/register", json=body, headers=elsewhere()) for n in range(many)
+        ]
         replies = await asyncio.gather(*sent)
         ids = {r.json().get("client_id") for r in replies}
         self.fact({r.status_code for r in replies} == {201}, f"registrations: {replies[0].text}")
