@@ -56,8 +56,8 @@ class Store:
         self._file: DatabaseFile | None = None
         if sqlite:
             at_once = open_at_once(self._write_engine.url)
-            self._at_once = AtOnce(at_once)
             self._file = DatabaseFile(self._write_engine, self._read_engine, at_once)
+            self._at_once = AtOnce(at_once, self._file)
         self._writer = Writer(self._write_engine) if sqlite else None
         self._reading = Circuit(ANSWER_SECONDS, time.monotonic)
         # On SQLite, what keeps writers waiting keeps no reader.

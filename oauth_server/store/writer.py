@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from oauth_server import metrics
 from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.statements import command
 from oauth_server.store.verbs.audit import Pending, recording
 
 MAX_BATCH = 256
@@ -116,17 +117,17 @@ class Writer:
     @staticmethod
     def _run_one(connection: Connection, recorded: list[Pending], job: Job) -> Outcome:
         before = len(recorded)
-        connection.exec_driver_sql("SAVEPOINT verb")
+        command(connection, "SAVEPOINT verb")
         try:
             value = job.verb(connection)
         except Exception as error:
             if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
                 raise  # a full disk, for one, made SQLite undo the whole transaction
             del recorded[before:]
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT verb")
-            connection.exec_driver_sql("RELEASE SAVEPOINT verb")
+            command(connection, "ROLLBACK TO SAVEPOINT verb")
+            command(connection, "RELEASE SAVEPOINT verb")
             return Outcome(job, None, error)
-        connection.exec_driver_sql("RELEASE SAVEPOINT verb")
+        command(connection, "RELEASE SAVEPOINT verb")
         return Outcome(job, value, None)
 
     @staticmethod

@@ -1,8 +1,7 @@
 """Rows to records."""
 
+from collections.abc import Mapping
 from typing import Any
-
-from sqlalchemy import RowMapping
 
 from oauth_server.store.records import Client, Grant, User
 
@@ -19,13 +18,13 @@ USER_FIELDS = (
 )
 
 
-def user_of(row: RowMapping, prefix: str = "") -> User:
+def user_of(row: Mapping[str, Any], prefix: str = "") -> User:
     """A User from the columns named `prefix` + field."""
     values: dict[str, Any] = {name: row[prefix + name] for name in USER_FIELDS}
     return User(**values)
 
 
-def client_of(row: RowMapping) -> Client:
+def client_of(row: Mapping[str, Any]) -> Client:
     """A Client from a row of `clients`."""
     values: dict[str, Any] = dict(row)
     values["redirect_uris"] = tuple(values["redirect_uris"])
@@ -33,7 +32,7 @@ def client_of(row: RowMapping) -> Client:
     return Client(**values)
 
 
-def grant_of(row: RowMapping) -> Grant:
+def grant_of(row: Mapping[str, Any]) -> Grant:
     """A Grant from a row of `grants` joined with its person."""
     values: dict[str, Any] = {name: row[name] for name in Grant.__dataclass_fields__}
     return Grant(**values)
