@@ -16,8 +16,15 @@ APPLICATION = "mcp-docker-server"  # how PostgreSQL lists our connections, unles
 BUSY_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000  # PostgreSQL: for the lock of a row or table
 POOL_SIZE = 8
-# A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
-_DURABLE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=67108864")
+_DURABLE = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    # A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
+    "journal_size_limit=67108864",
+    # Pages. Most are written again and again: the longer they wait in the WAL, the fewer go into the file.
+    "wal_autocheckpoint=4000",
+)
 # Milliseconds. The server ends what takes too long before we stop waiting (store.ANSWER_SECONDS), and the transaction
 # of a machine that vanished soon after. Set by a statement: poolers such as PgBouncer refuse start-up parameters.
 _SERVING = {"statement_timeout": 8_000, "lock_timeout": LOCK_TIMEOUT_MS, "idle_in_transaction_session_timeout": 20_000}

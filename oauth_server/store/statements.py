@@ -4,7 +4,7 @@ What SQLAlchemy does around an execution (its cache key, its context, its result
 row's key costs SQLite. Whoever listens to an engine's cursor events sees these statements too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select
@@ -13,14 +13,20 @@ from sqlalchemy.sql.dml import UpdateBase
 
 T = TypeVar("T")
 Row = dict[str, Any]
-_Process = Callable[[Any], Any] | None
+_Process = Callable[[Any], Any]
 _MISSING: Final = object()
 
 
-class Statement:
-    """One statement of SQLAlchemy Core, the same on both engines; its values come by the names of its parameters."""
+Core = Select[*tuple[Any, ...]] | UpdateBase
 
-    def __init__(self, statement: Select[Any] | UpdateBase) -> None:
+
+class Statement:
+    """One statement of SQLAlchemy Core; its values come by the names of its parameters.
+
+    It is made by a function of the dialect's name where SQLAlchemy keeps it in its dialects.
+    """
+
+    def __init__(self, statement: Core | Callable[[str], Core]) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
@@ -48,28 +54,29 @@ class Statement:
         dialect = connection.dialect
         found = self._compiled.get(dialect.name)
         if found is None:
-            found = self._compiled[dialect.name] = _Compiled(self._statement, dialect)
+            statement = self._statement(dialect.name) if callable(self._statement) else self._statement
+            found = self._compiled[dialect.name] = _Compiled(statement, dialect)
         return found
 
 
 class _Compiled:
     """A statement in the words of one dialect, with what makes its values the driver's and its rows ours."""
 
-    def __init__(self, statement: Select[Any] | UpdateBase, dialect: Dialect) -> None:
+    def __init__(self, statement: Core, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         if compiled.post_compile_params or getattr(compiled, "prefetch", ()):
             raise TypeError(f"needs SQLAlchemy for each execution: {compiled}")
         self.sql = str(compiled)
         self._positional = bool(compiled.positional)
-        self._parameters: list[tuple[str, _Process, object]] = []
+        self._parameters: list[tuple[str, _Process | None, object]] = []
         for name in compiled.positiontup if self._positional else compiled.binds:
             parameter = compiled.binds[name]
             default = _MISSING if parameter.required else parameter.effective_value
             self._parameters.append((name, parameter.type.dialect_impl(dialect).bind_processor(dialect), default))
         self._dialect = dialect
-        self._columns = [(column.key, column.type.dialect_impl(dialect)) for column in statement.exported_columns]
+        self._columns = [(str(column.key), column.type.dialect_impl(dialect)) for column in statement.exported_columns]
         self._names = [name for name, _ in self._columns]
-        self._processed: list[tuple[str, Callable[[Any], Any]]] | None = None
+        self._processed: list[tuple[str, _Process]] | None = None
 
     def bound(self, values: Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
         """The values as the driver takes them. Raises KeyError for one that is missing."""
@@ -91,9 +98,9 @@ class _Compiled:
                 row[name] = process(row[name])
         return rows
 
-    def _processors(self, description: Sequence[Sequence[Any]]) -> list[tuple[str, Callable[[Any], Any]]]:
+    def _processors(self, description: Sequence[Sequence[Any]]) -> list[tuple[str, _Process]]:
         # What the driver makes of a type may depend on how the database calls it, which it says with the rows.
-        found = (
+        found: Iterable[tuple[str, _Process | None]] = (
             (name, kind.result_processor(self._dialect, described[1]))
             for (name, kind), described in zip(self._columns, description, strict=True)
         )

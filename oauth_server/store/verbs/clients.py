@@ -16,6 +16,7 @@ from oauth_server.store.verbs.rows import client_of
 from oauth_server.store.verbs.upsert import put
 
 _SELECT = select(clients)
+_FIELDS: Final = tuple(Client.__dataclass_fields__)
 # What a client may change about itself (RFC 7592 section 2.2); the rest is the store's own.
 _REPLACED: Final = (
     "name",
@@ -40,6 +41,7 @@ def not_ended(now: float | ColumnElement[float]) -> ColumnElement[bool]:
 
 
 _FIND: Final = Statement(_SELECT.where(clients.c.client_id == bindparam("of"), not_ended(bindparam("now"))))
+_ADD: Final = Statement(insert(clients).inline().values({name: bindparam(name) for name in _FIELDS}))
 _USE: Final = Statement(
     update(clients).where(clients.c.client_id == bindparam("of")).values(last_used_at=bindparam("now"))
 )
@@ -60,7 +62,7 @@ def newest(connection: Connection, limit: int, now: float = 0.0) -> list[Client]
 
 def add(connection: Connection, client: Client) -> None:
     """Store a new client."""
-    connection.execute(insert(clients).values(**_values(client)))
+    _ADD.run(connection, **_values(client))
 
 
 def configure(connection: Connection, client: Client, now: float, until: float) -> bool:

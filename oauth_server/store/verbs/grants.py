@@ -65,9 +65,7 @@ _ENABLED: Final = Statement(
     .with_for_update(read=True)
 )
 _KNOWN: Final = Statement(
-    select(clients.c.client_id)
-    .where(clients.c.client_id == bindparam("of"))
-    .with_for_update(read=True, key_share=True)
+    select(clients.c.client_id).where(clients.c.client_id == bindparam("of")).with_for_update(read=True, key_share=True)
 )
 _ADD_CODE: Final = _insert(codes, *_CODE_FIELDS)
 _USE_CODE: Final = Statement(
@@ -91,9 +89,7 @@ _ROTATE: Final = Statement(
     .where(refresh_tokens.c.token_hash == bindparam("hashed"))
     .values(used_at=bindparam("now"), successor_hash=bindparam("successor"), sealed_successor=bindparam("sealed"))
 )
-_USED_AT: Final = Statement(
-    select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == bindparam("hashed"))
-)
+_USED_AT: Final = Statement(select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == bindparam("hashed")))
 
 
 def add_code(connection: Connection, code: Code) -> None:
