@@ -55,11 +55,12 @@ class Store:
             raise
         sqlite = self.engine_name == "sqlite"
         self._file: DatabaseFile | None = None
+        self._writer: Writer | None = None
         if sqlite:
             at_once = open_at_once(self._write_engine.url)
             self._file = DatabaseFile(self._write_engine, self._read_engine, at_once)
             self._at_once = AtOnce(at_once, self._file)
-        self._writer = Writer(self._write_engine) if sqlite else None
+            self._writer = Writer(at_once, self._file)
         self._reading = Circuit(ANSWER_SECONDS, time.monotonic)
         # On SQLite, what keeps writers waiting keeps no reader.
         self._writing = Circuit(ANSWER_SECONDS, time.monotonic) if sqlite else self._reading

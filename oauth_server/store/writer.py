@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from oauth_server import metrics
-from oauth_server.store.engines import BUSY_TIMEOUT_MS
+from oauth_server.store.engines import BUSY_TIMEOUT_MS, DatabaseFile
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.statements import command
 from oauth_server.store.verbs.audit import Pending, recording
@@ -57,10 +57,11 @@ class Writer:
     caller gave up before it began is not run: what was refused as unavailable must not happen later.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file: DatabaseFile) -> None:
         self._engine = engine
+        self._file = file
         self._connection: Connection | None = None
-        self._patience = BUSY_TIMEOUT_MS  # of the connection, in milliseconds
+        self._patience = 0  # of the connection, in milliseconds
         self._collected: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._due: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._busy = False
@@ -79,7 +80,7 @@ class Writer:
             collected = self._collected.get(loop)
             if collected is None:
                 collected = self._collected[loop] = []
-                loop.call_soon(self._begin, loop)  # with all that this turn of the loop asks for
+                loop.call_soon(self._begin, loop, 0)
             collected.append(Job(verb, quick, loop, future))
         return future
 
@@ -95,7 +96,12 @@ class Writer:
         self._due.put(None)
         self._thread.join()
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Begin a batch with what waits, unless the last turn of the loop brought more: then the next may as well."""
+        waiting = len(self._collected.get(loop, ()))
+        if seen < waiting < MAX_AT_ONCE:
+            loop.call_soon(self._begin, loop, waiting)
+            return
         jobs = self._take(loop)
         if jobs:
             quick = len(jobs) <= MAX_AT_ONCE and all(job.quick for job in jobs)
@@ -146,7 +152,7 @@ class Writer:
                 job.future.set_result(value)
             else:
                 job.future.set_exception(error)
-        self._begin(loop)
+        self._begin(loop, 0)
 
     def _commit(self, batch: _Batch) -> list[Outcome]:
         started = time.perf_counter()
@@ -156,7 +162,7 @@ class Writer:
             if connection is None or outcomes is None:
                 connection = self._transaction(BUSY_TIMEOUT_MS)
                 outcomes = self._run_all(connection, batch.jobs)
-            connection.commit()
+            command(connection, "COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever broke the commit is everybody's answer
             self._drop()
             return [Outcome(job, None, error) for job in batch.jobs]
@@ -179,12 +185,14 @@ class Writer:
     def _transaction(self, patience: int) -> Connection:
         """A connection in a new transaction, for whose lock it waited so many milliseconds at most."""
         if self._connection is None:
-            self._connection, self._patience = self._engine.connect(), BUSY_TIMEOUT_MS
+            self._connection, self._patience = self._engine.connect(), 0
+            self._connection.begin()  # for SQLAlchemy, which would begin anew each time; SQLite is told nothing
         connection = self._connection
+        self._file.check()
         if self._patience != patience:
-            connection.connection.dbapi_connection.execute(f"PRAGMA busy_timeout={patience}")  # type: ignore[union-attr]
+            command(connection, f"PRAGMA busy_timeout={patience}")
             self._patience = patience
-        connection.begin()
+        command(connection, "BEGIN IMMEDIATE")
         return connection
 
     def _run_all(self, connection: Connection, jobs: list[Job]) -> list[Outcome]:
