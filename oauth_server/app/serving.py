@@ -107,4 +107,5 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an event loop for `main`, the one of this process."""
     # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
     gc.freeze()
+    gc.enable()  # as it is where nobody turned it off
     return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})

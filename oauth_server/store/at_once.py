@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from oauth_server.store.engines import DatabaseFile
 from oauth_server.store.errors import StoreUnavailableError
 
 T = TypeVar("T")
@@ -24,12 +23,10 @@ def by_key(verb: V) -> V:
 
 
 class AtOnce:
-    """One connection that never waits. Each statement of a verb sees what is committed by then, as on PostgreSQL."""
+    """One connection that never waits."""
 
-    def __init__(self, engine: Engine, file: DatabaseFile) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._file = file
-        self._connection: Connection | None = None
         self._taken = threading.Lock()  # a store may serve the loops of several threads
 
     def takes(self, verb: Callable[..., Any]) -> bool:
@@ -41,24 +38,11 @@ class AtOnce:
         if not self._taken.acquire(blocking=False):
             raise StoreUnavailableError("another thread reads")
         try:
-            self._file.check()
-            if self._connection is None:
-                self._connection = self._engine.connect()
-                self._connection.begin()  # for SQLAlchemy, which would begin anew each time; SQLite is told nothing
-            return job(self._connection)
-        except BaseException:
-            self._drop()
-            raise
+            with self._engine.connect() as connection:
+                return job(connection)
         finally:
             self._taken.release()
 
     def close(self) -> None:
         """Close the connection."""
-        with self._taken:
-            self._drop()
         self._engine.dispose()
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
