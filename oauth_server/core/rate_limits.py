@@ -90,6 +90,13 @@ class RateLimits:
         self.admit(policy, key)
         self.count(policy, key)
 
+    def give_back(self, policy: Policy, key: str) -> None:
+        """Take back what `take` counted, where nothing came of it."""
+        bucket = self._buckets.get((policy, key))
+        if bucket is not None:
+            bucket.empty_at -= policy.interval
+            bucket.own = max(0.0, bucket.own - policy.interval)  # what the others know of already stays counted there
+
     def fill(self, policy: Policy, key: str, until: float) -> None:
         """Admit nothing until a Unix time, which the store said."""
         self.count(policy, key)
