@@ -16,6 +16,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.errors import RateLimitedError
 from oauth_server.core.limits import bucket_key, source_of
 from oauth_server.core.policies import Policy
+from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
@@ -134,16 +135,11 @@ class RateLimits:
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
         """Reconcile each second, for ever; while the store does not answer, each process counts by itself."""
-        reachable = True
+        told = ToldOnce(logger, "rate limits are counted by this process alone: %s")
         while True:
             await sleep(ROUND)
-            try:
+            with told.trial():
                 await self.reconcile()
-                reachable = True
-            except StoreUnavailableError as error:
-                if reachable:  # said once, not each second
-                    logger.warning("rate limits are counted by this process alone: %s", error)
-                reachable = False
 
     def _forget(self, now: float) -> None:
         for _ in range(min(len(self._buckets), _FORGOTTEN_AT_ONCE)):
