@@ -15,6 +15,11 @@ MOST = 5  # problems told at once
 class PlainArgumentErrors(Middleware):
     """Names each argument with what is wrong, instead of the validator's own words; the value is never repeated."""
 
+    async def __call__(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        """Step aside for everything but calls: FastMCP's hooks cost each request something."""
+        calling = context.method == "tools/call"
+        return await (super().__call__(context, call_next) if calling else call_next(context))
+
     async def on_call_tool(self, context: MiddlewareContext[Any], call_next: CallNext[Any, ToolResult]) -> ToolResult:
         """Call the tool."""
         try:

@@ -9,6 +9,7 @@ from typing import Any
 from fastmcp.exceptions import ToolError
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import ToolResult
+from fastmcp.utilities.json_schema import dereference_refs
 from mcp_types import TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
@@ -82,5 +83,5 @@ def pretty(value: Any) -> str:
 
 @functools.cache
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The output schema of an answer; made once, read only."""
-    return model.model_json_schema(mode="serialization")
+    """The output schema of an answer, without references, which some clients cannot follow; made once, read only."""
+    return dereference_refs(model.model_json_schema(mode="serialization"))

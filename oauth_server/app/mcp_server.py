@@ -56,7 +56,14 @@ class McpServer(FastMCP[None]):
         self._opened: Opened | None = None
         self._face: StarletteWithLifespan | None = None
         self._uvicorn: serving.Server | None = None
-        super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
+        # FastMCP would dereference every schema for every list; `oauth_tools` does so once.
+        super().__init__(
+            NAME,
+            instructions=INSTRUCTIONS,
+            version="0.1.0",
+            lifespan=self._run_services,
+            dereference_schemas=False,
+        )
         register_all(self, self.runtime, inspector(self._probed_face, settings.check_hosts))
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """WWW-Authenticate challenges of the resource server (RFC 6750 section 3, RFC 9728 section 5.1)."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from oauth_server.core.deployment import Deployment
@@ -9,6 +10,7 @@ from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.scopes import ADMIN, READ, WRITE
 
 
+@lru_cache(maxsize=64)
 def metadata_url(resource: str) -> str:
     """Where a resource's metadata is served: path inserted after the well-known name (RFC 9728 section 3.1)."""
     parts = urlsplit(resource)

@@ -8,11 +8,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken as SdkAccessToken
 from mcp_types import INVALID_REQUEST
 from mcp_types.jsonrpc import JSONRPCRequest
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,11 +25,12 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
-from oauth_server.core.scopes import implied, missing
+from oauth_server.core.scopes import missing
 from oauth_server.core.services import Runtime, Services
-from oauth_server.core.tokens import AccessToken
 from oauth_server.gate import batch
+from oauth_server.gate.caller import Caller
 from oauth_server.gate.decoding import UndecodableError, decode
+from oauth_server.gate.fields import first, values
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 4 * 1024 * 1024  # what the MCP SDK accepts
@@ -56,18 +54,17 @@ class Gate:
             await _without_slash(scope, send)
             return
         services = self._runtime.services
-        headers = Headers(scope=scope)
         try:
-            await self._judge(services, {**scope}, headers, receive, send)
+            await self._judge(services, {**scope}, receive, send)
         except OAuthError as error:
-            await self._refuse(services, scope, headers, receive, send, error)
+            await self._refuse(services, scope, receive, send, error)
         except StoreUnavailableError as cause:
             logger.warning("the store is unavailable: %s", cause)
-            await self._refuse(services, scope, headers, receive, send, TemporarilyUnavailableError())
+            await self._refuse(services, scope, receive, send, TemporarilyUnavailableError())
 
-    async def _judge(self, services: Services, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _judge(self, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         settings, resources = services.deployment.settings, services.deployment.resources
-        token = bearer_token(headers.getlist("authorization")) if settings.enabled else None
+        token = bearer_token(values(scope, b"authorization")) if settings.enabled else None
         if not settings.enabled:
             principal = NOBODY  # the tools say how to switch OAuth on
         elif token is None:
@@ -77,23 +74,21 @@ class Gate:
             principal = ANONYMOUS
         else:
             found = await services.tokens.verify(token, (resources.root, resources.mcp))
-            principal = Principal(found.subject, found.client_id, implied(found.scope))
-            scope["user"] = _sdk_user(token, found, services.deployment.issuer)
+            principal = found.principal
+            scope["user"] = Caller(token, found, services.deployment.issuer)
         scope[SCOPE_KEY] = principal
         if scope["method"] != "POST":
             # Every request stands alone: no stream to GET, no session to DELETE (TR-08, RFC 9110 section 15.5.6).
             raise MethodNotAllowedError("The MCP endpoint answers POST.")
         body = await _read(receive)
         if body is not None:
-            await self._answer(services, scope, headers, body, receive, send)
+            await self._answer(services, scope, body, receive, send)
 
-    async def _answer(
-        self, services: Services, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send
-    ) -> None:
+    async def _answer(self, services: Services, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Let the messages of a body through, if the caller holds the scope that each of them needs."""
         principal: Principal = scope[SCOPE_KEY]
         try:
-            raw, messages = decode(body, batches=headers.get("mcp-protocol-version", batch.VERSION) == batch.VERSION)
+            raw, messages = decode(body, batches=first(scope, b"mcp-protocol-version") in {None, batch.VERSION})
         except UndecodableError as error:
             await _undecodable(send, error)
             return
@@ -102,7 +97,7 @@ class Gate:
                 try:
                     await _check_scope(services, principal, request.method, request.params or {})
                 except InsufficientScopeError as error:
-                    await self._refuse(services, scope, headers, receive, send, error, request)
+                    await self._refuse(services, scope, receive, send, error, request)
                     return
         if isinstance(raw, list):
             await batch.answer(self._app, scope, raw, receive, send)
@@ -113,7 +108,6 @@ class Gate:
         self,
         services: Services,
         scope: Scope,
-        headers: Headers,
         receive: Receive,
         send: Send,
         error: OAuthError,
@@ -129,9 +123,9 @@ class Gate:
         if error.status in (401, 403):
             shown = None if isinstance(error, _MissingTokenError) else error
             needed = error.needed if isinstance(error, _MissingTokenError) else None
-            value = challenge(services.deployment, MCP_PATH, headers.get("host", ""), shown, needed)
+            value = challenge(services.deployment, MCP_PATH, first(scope, b"host") or "", shown, needed)
             fields.append(("WWW-Authenticate", value))
-        page = self._page(scope, error)
+        page = self._page(scope, error) if scope["method"] == "GET" else None
         if page is not None:
             for name, value in fields:
                 page.headers[name] = value
@@ -172,21 +166,6 @@ async def _check_scope(services: Services, principal: Principal, method: str, pa
             (needed,), f"This needs the scope {needed}, which {whose} may not be granted; ask the owner."
         )
     raise InsufficientScopeError((needed,))
-
-
-def _sdk_user(token: str, found: AccessToken, issuer: str) -> AuthenticatedUser:
-    """The caller as FastMCP's own dependencies know it (get_access_token and its kin)."""
-    return AuthenticatedUser(
-        SdkAccessToken(
-            token=token,
-            client_id=found.client_id,
-            scopes=list(found.scope),
-            expires_at=found.expires_at,
-            resource=found.audience[0],
-            subject=found.subject,
-            claims={"iss": issuer, "sub": found.subject, "client_id": found.client_id},
-        )
-    )
 
 
 async def _read(receive: Receive) -> bytes | None:
