@@ -2,14 +2,17 @@
 
 from functools import cached_property
 
+from fastmcp.server.auth.auth import AccessToken as FastMcpAccessToken
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken as SdkAccessToken
 
 from oauth_server.core.tokens import AccessToken
 
 
 class Caller(AuthenticatedUser):
-    """Makes the SDK's access token when somebody asks: hardly any call does, and the token is not to be kept."""
+    """Makes FastMCP's access token when FastMCP asks, once: the SDK's own would be turned into it each time.
+
+    It belongs to the request and is not kept with what is known of a verified token, since it holds the token itself.
+    """
 
     def __init__(self, token: str, found: AccessToken, issuer: str) -> None:  # the base class would take the SDK's
         self.username = found.client_id
@@ -18,10 +21,10 @@ class Caller(AuthenticatedUser):
         self._issuer = issuer
 
     @cached_property
-    def access_token(self) -> SdkAccessToken:  # type: ignore[override] # an attribute of the base class
+    def access_token(self) -> FastMcpAccessToken:  # type: ignore[override] # an attribute of the base class
         """The verified token."""
         found = self._found
-        return SdkAccessToken(
+        return FastMcpAccessToken(
             token=self._token,
             client_id=found.client_id,
             scopes=list(found.scope),

@@ -10,7 +10,9 @@ from typing import Any
 
 from mcp_types import INVALID_REQUEST
 from mcp_types.jsonrpc import JSONRPCRequest
+from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oauth_server.core.access import ANONYMOUS, NOBODY, SCOPE_KEY, Principal, operation_scope
@@ -43,8 +45,9 @@ class Gate:
     `page` makes the page for a refusal where a person's browser asked, None where a program did.
     """
 
-    def __init__(self, app: ASGIApp, runtime: Runtime, page: Callable[[Scope, OAuthError], Response | None]) -> None:
-        self._app = app
+    def __init__(self, app: Starlette, runtime: Runtime, page: Callable[[Scope, OAuthError], Response | None]) -> None:
+        self._starlette = app
+        self._app = _endpoint(app)
         self._runtime = runtime
         self._page = page
 
@@ -55,7 +58,7 @@ class Gate:
             return
         services = self._runtime.services
         try:
-            await self._judge(services, {**scope}, receive, send)
+            await self._judge(services, {**scope, "app": self._starlette}, receive, send)
         except OAuthError as error:
             await self._refuse(services, scope, receive, send, error)
         except StoreUnavailableError as cause:
@@ -132,6 +135,17 @@ class Gate:
             await page(scope, receive, send)
             return
         await _send(send, error.status, fields, error.body() if request is None else _rpc_error(request, error))
+
+
+def _endpoint(app: Starlette) -> ASGIApp:
+    """What serves MCP in FastMCP's app, with the app's own middleware, but without its routing.
+
+    Which route it is, the gate knows already; what fails, `Observed` answers.
+    """
+    [found] = [route.app for route in app.routes if isinstance(route, Route) and route.path == MCP_PATH]
+    for middleware, args, options in reversed(app.user_middleware):
+        found = middleware(found, *args, **options)
+    return found
 
 
 class _MissingTokenError(OAuthError):
