@@ -17,7 +17,6 @@ from oauth_server.core.settings import Settings, SettingsError
 
 DRAIN_SECONDS: Final = 5  # what is being answered at the end may take as long
 NOTICE_SECONDS: Final = 3.0  # in which a proxy learns from /readyz that it is to send nothing more
-YOUNG_OBJECTS: Final = 5_000  # before garbage among them is looked for
 BACKLOG: Final = 2048  # connections that wait to be accepted
 Socket = socket.socket
 T = TypeVar("T")
@@ -108,6 +107,6 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an event loop for `main`, the one of this process."""
     # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
     gc.freeze()
-    # One request makes several hundred objects, so at Python's own 700 every second one pays for a collection.
-    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    # A request makes some hundred objects and leaves none: to look after every 700 finds nothing, again and again.
+    gc.set_threshold(10_000, 20, 20)
     return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
