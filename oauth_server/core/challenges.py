@@ -21,6 +21,11 @@ def _quote(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@lru_cache(maxsize=64)  # whoever has no token yet, comes with the same question as everybody
+def _bearer(fields: tuple[tuple[str, str], ...]) -> str:
+    return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
+
+
 def challenge(
     deployment: Deployment, path: str, host: str, error: OAuthError | None = None, needed: str | None = None
 ) -> str:
@@ -43,7 +48,7 @@ def challenge(
     if not at_mcp:
         # The user's document shows this parameter; RFC 9728 clients read resource_metadata.
         fields.append(("resource", where))
-    return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
+    return _bearer(tuple(fields))
 
 
 def registration_challenge(error: OAuthError | None = None) -> str:

@@ -134,7 +134,7 @@ class Gate:
                 page.headers[name] = value
             await page(scope, receive, send)
             return
-        await _send(send, error.status, fields, error.body() if request is None else _rpc_error(request, error))
+        await _send(send, error.status, fields, _body(error, request))
 
 
 def _endpoint(app: Starlette) -> ASGIApp:
@@ -158,6 +158,16 @@ class _MissingTokenError(OAuthError):
     def __init__(self, needed: str | None = None) -> None:
         super().__init__(check="token")
         self.needed = needed
+
+
+_NO_TOKEN = json.dumps(_MissingTokenError().body()).encode()
+_JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+
+
+def _body(error: OAuthError, request: JSONRPCRequest | None) -> bytes:
+    if request is not None:
+        return json.dumps(_rpc_error(request, error)).encode()
+    return _NO_TOKEN if isinstance(error, _MissingTokenError) else json.dumps(error.body()).encode()
 
 
 def _rpc_error(request: JSONRPCRequest, error: OAuthError) -> dict[str, Any]:
@@ -199,7 +209,7 @@ async def _read(receive: Receive) -> bytes | None:
 async def _undecodable(send: Send, error: UndecodableError) -> None:
     refused(logger, "POST", MCP_PATH, "invalid_request", f"decode: {error}", route=MCP_PATH)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
-    await _send(send, 400, [], body)
+    await _send(send, 400, [], json.dumps(body).encode())
 
 
 async def _without_slash(scope: Scope, send: Send) -> None:
@@ -211,9 +221,8 @@ async def _without_slash(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _send(send: Send, status: int, fields: list[tuple[str, str]], body: Mapping[str, Any]) -> None:
-    data = json.dumps(body).encode()
-    own = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Content-Length", str(len(data))))
-    raw = [(name.lower().encode(), value.encode()) for name, value in (*fields, *own)]
+async def _send(send: Send, status: int, fields: list[tuple[str, str]], data: bytes) -> None:
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields]
+    raw += [*_JSON, (b"content-length", b"%d" % len(data))]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": data})
