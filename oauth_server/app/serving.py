@@ -109,4 +109,6 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     gc.freeze()
     # A request makes some hundred objects and leaves none: to look after every 700 finds nothing, again and again.
     gc.set_threshold(10_000, 20, 20)
+    # The thread that commits needs the interpreter twice for each commit, and a busy loop lets go of it only then.
+    sys.setswitchinterval(0.001)
     return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
