@@ -62,7 +62,7 @@ class AccessToken:
         """The caller whom this token stands for."""
         return Principal(self.subject, self.client_id, implied(self.scope))
 
-    @property
+    @cached_property
     def revocable(self) -> tuple[Entry, ...]:
         """What a revocation may name to end this token."""
         return (

@@ -5,7 +5,8 @@ Sources: MCP authorization (RS-06, RS-09 to RS-19), RFC 6750 section 3, RFC 9728
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from mcp_types import INVALID_REQUEST
@@ -118,6 +119,12 @@ class Gate:
     ) -> None:
         reason = f"{error.check or 'request'}: {error.reason}"
         refused(logger, scope["method"], MCP_PATH, error.error, reason, route=MCP_PATH)
+        if isinstance(error, _MissingTokenError) and scope["method"] != "GET":
+            # How every client begins; the answer is made once.
+            value = challenge(services.deployment, MCP_PATH, first(scope, b"host") or "", None, error.needed)
+            await send({"type": "http.response.start", "status": 401, "headers": _no_token_head(value)})
+            await send({"type": "http.response.body", "body": _NO_TOKEN})
+            return
         fields: list[tuple[str, str]] = []
         if isinstance(error, TemporarilyUnavailableError):
             fields += error.headers().items()
@@ -221,8 +228,16 @@ async def _without_slash(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _send(send: Send, status: int, fields: list[tuple[str, str]], data: bytes) -> None:
+@lru_cache(maxsize=64)
+def _no_token_head(value: str) -> list[tuple[bytes, bytes]]:
+    return _head([("WWW-Authenticate", value)], _NO_TOKEN)
+
+
+def _head(fields: Iterable[tuple[str, str]], data: bytes) -> list[tuple[bytes, bytes]]:
     raw = [(name.lower().encode(), value.encode()) for name, value in fields]
-    raw += [*_JSON, (b"content-length", b"%d" % len(data))]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+    return [*raw, *_JSON, (b"content-length", b"%d" % len(data))]
+
+
+async def _send(send: Send, status: int, fields: list[tuple[str, str]], data: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _head(fields, data)})
     await send({"type": "http.response.body", "body": data})
