@@ -59,7 +59,7 @@ class Gate:
             return
         services = self._runtime.services
         try:
-            await self._judge(services, {**scope, "app": self._starlette}, receive, send)
+            await self._judge(services, scope, receive, send)
         except OAuthError as error:
             await self._refuse(services, scope, receive, send, error)
         except StoreUnavailableError as cause:
@@ -74,13 +74,16 @@ class Gate:
         elif token is None:
             # Where a token is required, its absence is answered before the body is read.
             if settings.require_auth:
-                raise _MissingTokenError
+                await self._refuse(services, scope, receive, send, _MissingTokenError())
+                return
             principal = ANONYMOUS
         else:
             found = await services.tokens.verify(token, (resources.root, resources.mcp))
             principal = found.principal
+        # A copy: what the layers around this one go by stays as it is.
+        scope = {**scope, "app": self._starlette, SCOPE_KEY: principal}
+        if token is not None:
             scope["user"] = Caller(token, found, services.deployment.issuer)
-        scope[SCOPE_KEY] = principal
         if scope["method"] != "POST":
             # Every request stands alone: no stream to GET, no session to DELETE (TR-08, RFC 9110 section 15.5.6).
             raise MethodNotAllowedError("The MCP endpoint answers POST.")
