@@ -1,4 +1,4 @@
-"""When a request is to be answered at the latest: one timer for all of them, as one for each costs a tenth of a request.
+"""When a request is to be answered at the latest: one timer for all, since one for each costs a tenth of a request.
 
 It ends a request as asyncio.timeout does: the task is cancelled, and whoever caught that says so.
 """
