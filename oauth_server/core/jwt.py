@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -29,6 +30,9 @@ _ALGORITHMS: Mapping[tuple[object, object], tuple[str, ...]] = {
     ("EC", "P-521"): ("ES512",),
     ("RSA", None): ("RS256", "RS384", "RS512"),
 }
+
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,15 @@ def load_key(private_pem: str, alg: str) -> Key:
 
 
 def sign(key: Key, claims: Mapping[str, Any], typ: str) -> str:
-    """A compact JWS over the claims."""
-    token: str = jws.sign(claims, key.private, headers={"kid": key.kid, "typ": typ}, algorithm=key.alg)
-    return token
+    """A compact JWS over the claims (RFC 7515 section 3.1)."""
+    signed = f"{_header(key.alg, key.kid, typ)}.{encoded(_to_json(claims).encode())}".encode("ascii")
+    # The key itself, as in `verify`: `jws.sign` would write the same header anew for each token.
+    return f"{signed.decode('ascii')}.{encoded(key.private.sign(signed))}"
+
+
+@lru_cache(64)
+def _header(alg: str, kid: str, typ: str) -> str:
+    return encoded(_to_json({"alg": alg, "kid": kid, "typ": typ}).encode())
 
 
 def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -33,24 +32,41 @@ class Circuit:
         if self._open and self._steady() < self._next_try:
             raise StoreUnavailableError("the database did not answer a moment ago")
 
-    @contextmanager
-    def trial(self) -> Iterator[None]:
+    def trial(self) -> "_Trial":
         """One call, which may be the one that tries; what it raises goes on to the caller."""
+        return _Trial(self)
+
+    def begin(self) -> float:
+        """A call begins, unless somebody else is to find out first; when."""
         began = self._steady()
-        with self._lock:
-            self.check()
-            if self._open:
+        if self._open:
+            with self._lock:
+                self.check()
                 self._next_try = began + self._longest
-        try:
-            yield
-        except Exception as error:
-            if out_of_reach(error) and self._steady() - began >= SLOW:
-                with self._lock:
-                    self._open, self._next_try = True, self._steady() + REST
-            elif not out_of_reach(error):
-                self._open = False
-            raise
-        self._open = False
+        return began
+
+    def end(self, began: float, error: BaseException | None) -> None:
+        """A call ended, by what it raised if it did."""
+        if error is None or (isinstance(error, Exception) and not out_of_reach(error)):
+            self._open = False
+        elif isinstance(error, Exception) and self._steady() - began >= SLOW:
+            with self._lock:
+                self._open, self._next_try = True, self._steady() + REST
+
+
+class _Trial:
+    """A call as a context."""
+
+    __slots__ = ("_began", "_circuit")
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit = circuit
+
+    def __enter__(self) -> None:
+        self._began = self._circuit.begin()
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._circuit.end(self._began, error)
 
 
 def out_of_reach(error: Exception) -> bool:

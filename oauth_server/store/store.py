@@ -1,10 +1,9 @@
 """`Store.write(verb)` and `Store.read(verb)`: the only two ways to run a verb."""
 
-import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeVar
@@ -128,15 +127,16 @@ class Store:
             return await self._run("write", self._writing, partial(_recording, job))
         # In the caller's context, as in a worker thread: what a verb records has the caller's address.
         context = copy_context()
-        with _told(), self._writing.trial():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer: T = await self._writer.submit(lambda connection: context.run(job, connection), quick=quick)
-                return answer
+        with _TOLD, self._writing.trial():
+            answer: T = await self._writer.submit(
+                lambda connection: context.run(job, connection), quick=quick, seconds=ANSWER_SECONDS
+            )
+            return answer
 
     async def _run(self, kind: Literal["read", "write"], circuit: Circuit, job: Callable[[Connection], T]) -> T:
         circuit.check()  # before waiting for a thread, all of which may wait for the database
         work = Work(self._write_engine if kind == "write" else self._read_engine, job)
-        with _told():
+        with _TOLD:
             try:
                 with anyio.fail_after(ANSWER_SECONDS):
                     run = partial(self._in_thread, kind, circuit, work)
@@ -160,19 +160,23 @@ class Store:
                 self._working.notify_all()
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what a database that does not answer raises into StoreUnavailableError."""
-    try:
-        yield
-    except TimeoutError:
-        raise StoreUnavailableError(f"no answer within {ANSWER_SECONDS:.0f} seconds") from None
-    except (OperationalError, PoolTimeoutError) as error:
-        raise StoreUnavailableError(first_line(error)) from error
-    except DBAPIError as error:
-        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _MISSING:
+class _Told:
+    """Turns what a database that does not answer raises into StoreUnavailableError."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, TimeoutError):
+            raise StoreUnavailableError(f"no answer within {ANSWER_SECONDS:.0f} seconds") from None
+        if isinstance(error, (OperationalError, PoolTimeoutError)) or (
+            isinstance(error, DBAPIError)
+            and (error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _MISSING)
+        ):
             raise StoreUnavailableError(first_line(error)) from error
-        raise
+
+
+_TOLD: Final = _Told()
 
 
 def _is_by_key(verb: Callable[..., Any], args: tuple[object, ...]) -> bool:

@@ -23,12 +23,13 @@ MAX_AT_ONCE: Final = 64  # at some 50 us each
 
 
 class Job(NamedTuple):
-    """One verb waiting to be run, whether it is quick, and where its answer goes."""
+    """One verb waiting to be run, whether it is quick, where its answer goes, and until when (the loop's time)."""
 
     verb: Callable[[Connection], Any]
     quick: bool
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    until: float
 
 
 class Outcome(NamedTuple):
@@ -54,7 +55,7 @@ class Writer:
     thread. One batch is under way at a time, and what is asked for meanwhile is the next.
 
     A verb that raises is rolled back alone. No answer leaves before the commit that holds it is on disk. A verb whose
-    caller gave up before it began is not run: what was refused as unavailable must not happen later.
+    caller gave up, or whose time was over, before it began is not run: what was refused must not happen later.
     """
 
     def __init__(self, engine: Engine, file: DatabaseFile) -> None:
@@ -65,14 +66,20 @@ class Writer:
         self._collected: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._due: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._busy = False
+        self._under_way: list[Job] = []
+        self._watched: set[asyncio.AbstractEventLoop] = set()
         self._closed = False
-        self._lock = threading.Lock()  # of the last four
+        self._lock = threading.Lock()  # of the last six
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, verb: Callable[[Connection], Any], *, quick: bool = False) -> asyncio.Future[Any]:
-        """Queue a verb; the future carries its return value or what it raised. After the end: StoreUnavailableError."""
+    def submit(self, verb: Callable[[Connection], Any], *, quick: bool, seconds: float) -> asyncio.Future[Any]:
+        """Queue a verb; the future carries its return value or what it raised, TimeoutError after so many seconds.
+
+        After the end: StoreUnavailableError.
+        """
         loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         future: asyncio.Future[Any] = loop.create_future()
         with self._lock:
             if self._closed:
@@ -81,7 +88,10 @@ class Writer:
             if collected is None:
                 collected = self._collected[loop] = []
                 loop.call_soon(self._begin, loop, 0)
-            collected.append(Job(verb, quick, loop, future))
+            collected.append(Job(verb, quick, loop, future, until))
+            if loop not in self._watched:
+                self._watched.add(loop)
+                loop.call_at(until, self._watch, loop)
         return future
 
     @property
@@ -113,9 +123,25 @@ class Writer:
             waiting = [] if self._busy else self._collected.pop(loop, [])
             if len(waiting) > MAX_BATCH:
                 self._collected[loop] = waiting[MAX_BATCH:]
-            jobs = [job for job in waiting[:MAX_BATCH] if not job.future.cancelled()]
-            self._busy = self._busy or bool(jobs)
+            jobs = [job for job in waiting[:MAX_BATCH] if not job.future.done()]
+            if jobs:
+                self._busy, self._under_way = True, jobs
         return jobs
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer whoever waits too long. One timer for all of a loop, which a timer for each would cost more than."""
+        now = loop.time()
+        with self._lock:
+            asked = [*self._under_way, *self._collected.get(loop, ())]
+            waiting = [job for job in asked if job.loop is loop and not job.future.done()]
+            later = [job.until for job in waiting if job.until > now]
+            if later:
+                loop.call_at(min(later), self._watch, loop)
+            else:
+                self._watched.discard(loop)
+        for job in waiting:
+            if job.until <= now:
+                job.future.set_exception(TimeoutError())
 
     def _run(self) -> None:
         ending = False
@@ -134,7 +160,7 @@ class Writer:
         for outcome in self._commit(batch):
             by_loop.setdefault(outcome.job.loop, []).append(outcome)
         with self._lock:
-            self._busy = False
+            self._busy, self._under_way = False, []
             for loop in self._collected:
                 by_loop.setdefault(loop, [])
         for loop, settled in by_loop.items():
@@ -146,7 +172,7 @@ class Writer:
 
     def _settle(self, loop: asyncio.AbstractEventLoop, outcomes: list[Outcome]) -> None:
         for job, value, error in outcomes:
-            if job.future.done():  # the caller was cancelled; the commit stands
+            if job.future.done():  # the caller gave up, or was told that it takes too long; the commit stands
                 continue
             if error is None:
                 job.future.set_result(value)
