@@ -29,6 +29,7 @@ NUMBERS = st.one_of(
     # Those that lie where one stretch ends and another begins.
     st.builds(lambda stretch, by: (stretch << 52) + by, st.integers(-2047, 2047), st.integers(-2, 2)),
 ).filter(lambda number: number != -1)  # which Python makes -2 of
+LIFETIMES = st.one_of(st.floats(0.1, 100), st.integers(1, 100))
 
 
 class Machine(RuleBasedStateMachine):
@@ -45,18 +46,18 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "patch"):
             self.patch.undo()
 
-    @rule(numbers=st.lists(NUMBERS, max_size=20), lifetime=st.floats(0.1, 100))
+    @rule(numbers=st.lists(NUMBERS, max_size=20), lifetime=LIFETIMES)
     def add(self, numbers: list[int], lifetime: float) -> None:
         for number in numbers:
             self.found.add(Hashed(number), self.now + lifetime)
             self.model[number] = math.ceil(self.now + lifetime)
 
-    @rule(pick=st.integers(0), lifetime=st.floats(0.1, 100))
+    @rule(pick=st.integers(0), lifetime=LIFETIMES)
     def add_again(self, pick: int, lifetime: float) -> None:
         if self.model:
             self.add([sorted(self.model)[pick % len(self.model)]], lifetime)
 
-    @rule(seconds=st.floats(0, 60), parts=st.integers(1, 2 * PARTS))
+    @rule(seconds=st.one_of(st.floats(0, 60), st.integers(0, 60)), parts=st.integers(1, 2 * PARTS))
     def forget(self, seconds: float, parts: int) -> None:
         self.now += seconds
         for _ in range(parts):
@@ -100,11 +101,17 @@ def test_a_million_take_at_most_sixteen_bytes_each() -> None:
     assert (after - before - newest) / len(numbers) < 16
 
 
-def test_ends_before_and_after_all_that_fit_are_the_first_and_the_last() -> None:
+@pytest.mark.parametrize("newest", [1, 4096])
+def test_ends_before_and_after_all_that_fit_are_the_first_and_the_last(
+    newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiring_set, "NEWEST", newest)
     found = ExpiringSet()
     found.add("past", -5.0)
     found.add("never", 1e12)
-    found.forget(0.0)
+    for _ in range(PARTS):
+        found.forget(0.0)
     assert not found.holds_any(["past"])
-    found.forget(2.0**32 - 2)
+    for _ in range(PARTS):
+        found.forget(2.0**32 - 2)
     assert found.holds_any(["never"])

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -208,3 +209,29 @@ async def test_what_cannot_be_read_leaves_everything_suspect(
     with pytest.raises(StoreUnavailableError):
         await made.refresh()
     assert made.suspects((("grant", "good"),))
+
+
+@pytest.mark.requirement("attack-64")
+async def test_a_look_that_ends_late_does_not_hide_what_another_has_yet_to_read(
+    store: Store, clock: ManualClock, found: RevocationFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "PAGE", 4)
+    await announce(store, clock, ("grant", "first"))
+    read, has_read, may_end = store.read, asyncio.Event(), asyncio.Event()
+
+    async def late(*args: Any) -> Any:
+        answer = await read(*args)
+        has_read.set()
+        await may_end.wait()
+        return answer
+
+    monkeypatch.setattr(store, "read", late)
+    slow = asyncio.create_task(found.refresh())
+    await has_read.wait()
+    monkeypatch.setattr(store, "read", read)
+    await announce(store, clock, *(("token", f"t{number}") for number in range(10)))
+    await found.refresh()
+    assert found.suspects((("token", "t9"),))
+    may_end.set()
+    await slow
+    assert found.suspects((("token", "t9"),))
