@@ -121,6 +121,7 @@ clients = Table(
     Column("unused_until", Double),
     Index("clients_by_fingerprint", "fingerprint", unique=True),
     Index("clients_by_use", "last_used_at", "unused_until"),
+    _index_where("clients_configured", "source", "source = 'configured'"),
 )
 
 # What a client ID metadata document said when a person consented to it; the digest covers redirect URIs and keys.
