@@ -12,12 +12,12 @@ from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.keys import PUBLISHED_BEFORE
 from oauth_server.core.settings import load
 from oauth_server.core.settings_rules import RefusedError
-from oauth_server.store.records import Announced, KeyUse, SigningKey
+from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys, revocations
 from tests.moving.test_copy import at_revision, sql
 from tests.support.clock import ManualClock
-from tests.support.stored import NOW
+from tests.support.stored import NOW, announced
 
 ALGORITHMS: dict[KeyUse, str] = {"access": "ES256", "id": "RS256"}
 LATER = NOW + 600
@@ -95,8 +95,7 @@ async def test_every_change_is_announced_to_every_process(waiting: Store) -> Non
     ]
     for number, (verb, *arguments) in enumerate(changes):
         await waiting.write(verb, *arguments, UNTIL)  # type: ignore[arg-type]
-        found = await waiting.read(revocations.since, (epoch + number + 1, "", ""), NOW, 10)
-        assert found == Announced((epoch + number + 2, "", ""), [("keys", "", UNTIL)], more=False)
+        assert await announced(waiting, epoch + number) == (epoch + number + 1, [("keys", "", UNTIL)])
 
 
 async def test_a_private_key_is_replaced_only_where_it_is_still_the_same(store: Store) -> None:
