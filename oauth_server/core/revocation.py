@@ -16,7 +16,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import revocations
 
 POLL_SECONDS = 0.5
-PAGE: Final = 5_000  # revocations in one look: no more wait for one statement, or keep the event loop busy at once
+PAGE: Final = 2_000  # revocations in one look: they keep the event loop busy for some milliseconds
 TRUSTED_SECONDS: Final = 60.0  # since the last look: later on nobody here knows what was revoked meanwhile
 ACCESS_TOKEN_MAX = 86_400  # no access token lives longer, so no revocation needs to be remembered longer
 STUCK_SECONDS: Final = 120.0  # since somebody began to look: far longer than a look can take

@@ -61,10 +61,10 @@ def since(connection: Connection, known: Position, now: float, limit: int) -> An
     # In the order of an index that has it all, and bounded: as much work as there is news, whatever the table holds.
     news = tuple_(*known) < _POSITION
     rows = connection.execute(_ANNOUNCED.where(news).order_by(*_POSITION).limit(limit)).all()
-    entries = [(row.kind, row.value, row.expires_at) for row in rows if row.expires_at > now]
+    entries = [(kind, value, expires_at) for _, kind, value, expires_at in rows if expires_at > now]
     if len(rows) == limit:
-        last = rows[-1]
-        return Announced((last.epoch, last.kind, last.value), entries, more=True)
+        last, kind, value, _ = rows[-1]
+        return Announced((last, kind, value), entries, more=True)
     return Announced((number + 1, "", ""), entries, more=False)
 
 
