@@ -5,7 +5,7 @@ from dataclasses import asdict
 from dataclasses import replace as with_fields
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, or_, select, update
 
 from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Client
@@ -70,8 +70,10 @@ def configure(connection: Connection, client: Client, now: float, until: float) 
 
     True where that changed something.
     """
-    configured = select(clients.c.client_id).where(text("source = 'configured'"))  # as the index of those few says it
-    for before in connection.scalars(configured.where(clients.c.client_id != client.client_id)).all():
+    others = select(clients.c.client_id).where(
+        clients.c.source == "configured", clients.c.client_id != client.client_id
+    )
+    for before in connection.scalars(others).all():
         remove(connection, before, until)
     known = find(connection, client.client_id)
     if known is None:
