@@ -121,6 +121,7 @@ clients = Table(
     Column("unused_until", Double),
     Index("clients_by_fingerprint", "fingerprint", unique=True),
     Index("clients_by_use", "last_used_at", "unused_until"),
+    Index("clients_by_age", "created_at"),
     _index_where("clients_configured", "source", "source = 'configured'"),
 )
 
@@ -196,6 +197,7 @@ grants = Table(
     Index("grants_by_user", "user_id"),
     Index("grants_by_client", "client_id", "document"),
     Index("grants_by_end", "expires_at"),
+    _index_where("grants_by_age", "created_at", "revoked_at IS NULL"),
     _index_where("grants_by_revocation", "revoked_at", "revoked_at IS NOT NULL"),
 )
 
