@@ -190,12 +190,10 @@ async def measure(
 async def _warm(*sides: Side) -> None:
     """Everybody gets an access token; then nothing of the start is left to be done."""
     for side in sides:
-        await side.round("refresh", side.holders)
-        await side.round("tools/list", side.holders)
-        side.cpu["refresh"].clear()
-        side.p99["refresh"].clear()
-        side.cpu["tools/list"].clear()
-        side.p99["tools/list"].clear()
+        for name in ("refresh", "tools/list"):
+            await side.round(name, side.holders)
+            side.cpu[name].clear()
+            side.p99[name].clear()
     await asyncio.sleep(3)
 
 

@@ -87,7 +87,7 @@ Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, de
 TestAgreesWithADict = Machine.TestCase
 
 
-def test_a_million_take_at_most_sixteen_bytes_each() -> None:
+def test_an_entry_takes_at_most_sixteen_bytes() -> None:
     numbers = [random.getrandbits(64) - 2**63 for _ in range(100_000)]
     tracemalloc.start()
     found = ExpiringSet()
