@@ -9,12 +9,14 @@ import anyio
 
 from oauth_server import metrics
 from oauth_server.core.clock import Clock, SteadyClock, steady
+from oauth_server.core.expiring_set import ExpiringSet
 from oauth_server.store.errors import StoreUnavailableError
-from oauth_server.store.records import Revocation
+from oauth_server.store.records import Announced, Position
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import revocations
 
 POLL_SECONDS = 0.5
+PAGE: Final = 2_000  # revocations in one look: they keep the event loop busy for some milliseconds
 TRUSTED_SECONDS: Final = 60.0  # since the last look: later on nobody here knows what was revoked meanwhile
 ACCESS_TOKEN_MAX = 86_400  # no access token lives longer, so no revocation needs to be remembered longer
 STUCK_SECONDS: Final = 120.0  # since somebody began to look: far longer than a look can take
@@ -26,6 +28,7 @@ Entry = tuple[str, str]  # (kind, value)
 class RevocationFilter:
     """A set of 64-bit hashes; a hit is only a suspicion, which the store confirms or clears.
 
+    Where there are more to read than one look takes in, as after a start, everything is suspect until they are read.
     How long ago it was filled is told by a steady clock: neither a change of the time, nor a process that stood still,
     makes it look fresh. Entries are forgotten by that clock too.
     """
@@ -34,8 +37,9 @@ class RevocationFilter:
         self._store = store
         self._clock = clock
         self._steady = steady
-        self._epoch = -1
-        self._until: dict[int, float] = {}
+        self._known = revocations.BEGINNING
+        self._behind = True
+        self._entries = ExpiringSet()
         self._seen_at = self._looked_at = -math.inf
         self._listeners: list[Callable[[], None]] = []
         self._key_listeners: list[Callable[[], Awaitable[None]]] = []
@@ -65,32 +69,33 @@ class RevocationFilter:
         self._key_listeners.append(reload)
 
     async def refresh(self) -> None:
-        """Take in what was announced since the last look; returns with this process up to date."""
-        known, began, now = self._epoch, self._steady(), self._clock()
-        epoch, entries = await self._store.read(revocations.since, known, now)
-        if epoch != known:
-            await self._take_in(epoch, entries, began - now)
+        """Take in what was announced since the last look; afterwards nothing announced before it is overlooked."""
+        known, began, now = self._known, self._steady(), self._clock()
+        found = await self._store.read(revocations.since, known, now, PAGE)
+        if found.known != known:
+            await self._take_in(known, found, began - now)
         self._seen_at = max(self._seen_at, began)
         metrics.REFRESHED.set(now)
-        metrics.REVOCATIONS.set(len(self._until))
+        metrics.REVOCATIONS.set(len(self._entries))
 
-    async def _take_in(self, epoch: int, entries: list[Revocation], to_steady: float) -> None:
-        if any(entry.kind == "keys" for entry in entries):
+    async def _take_in(self, known: Position, found: Announced, to_steady: float) -> None:
+        if any(kind == "keys" for kind, _, _ in found.entries):
             for reload in self._key_listeners:
                 await reload()
         # Only now: what could not be read is asked for again.
-        for entry in entries:
-            self._until[hash((entry.kind, entry.value))] = entry.expires_at + to_steady
-        self._epoch = max(self._epoch, epoch)
+        for kind, value, expires_at in found.entries:
+            self._entries.add((kind, value), expires_at + to_steady)
+        if self._known == known:  # else another look came further meanwhile
+            self._known, self._behind = found.known, found.more
         for listener in self._listeners:
             listener()
 
     async def poll(self) -> None:
         """Refresh twice a second, for ever; an unreachable store is waited for."""
-        ticks, failing = 0, False
+        failing = False
         while True:
             self._looked_at = self._steady()
-            await anyio.sleep(POLL_SECONDS)
+            await anyio.sleep(0 if self._behind and not failing else POLL_SECONDS)
             try:
                 await self.refresh()
                 failing = False
@@ -99,18 +104,11 @@ class RevocationFilter:
                     told = isinstance(error, StoreUnavailableError)
                     logger.warning("the revocations cannot be read: %s", error, exc_info=None if told else error)
                 failing = True
-            ticks += 1
-            if ticks % 120 == 0:
-                self._forget_expired()
-
-    def _forget_expired(self) -> None:
-        now = self._steady()
-        self._until = {key: until for key, until in self._until.items() if until > now}
+            self._entries.forget(self._steady())
 
     def suspects(self, entries: tuple[Entry, ...]) -> bool:
         """Whether any of these may be revoked; False is certain."""
-        until = self._until
-        return bool(until) and any(hash(entry) in until for entry in entries)
+        return self._behind or self._entries.holds_any(entries)
 
     async def confirmed(self, entries: tuple[Entry, ...], issued_at: float, grant_id: str | None = None) -> bool:
         """Ask the store whether any of these was revoked at or after `issued_at` (Unix seconds), or the grant ended."""

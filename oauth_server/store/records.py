@@ -309,6 +309,22 @@ class Revocation:
     expires_at: float
 
 
+Position: TypeAlias = tuple[int, str, str]
+"""(epoch, kind, value): how far the revocations are known, in the order in which they are announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """Some of the revocations that were announced, as (kind, value, expires_at), and up to where they are known now.
+
+    `more` says that there may be others to be read already.
+    """
+
+    known: Position
+    entries: list[tuple[Kind, str, float]]
+    more: bool
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
     """One security event: who did what, from where, and how it ended. Never a secret, code or token."""

@@ -115,13 +115,14 @@ clients = Table(
     # The SHA-256 of the metadata of a public client, which identical registrations share.
     Column("fingerprint", LargeBinary),
     Column("registration_token_hash", LargeBinary),
-    # The network address the registration came from, to bound how many come from one.
+    # The network address the registration came from.
     Column("registered_from", Text, nullable=False, server_default=text("''")),
     # When the client ends, unless it was used before.
     Column("unused_until", Double),
     Index("clients_by_fingerprint", "fingerprint", unique=True),
-    Index("clients_by_address", "registered_from", "created_at"),
     Index("clients_by_use", "last_used_at", "unused_until"),
+    Index("clients_by_age", "created_at"),
+    _index_where("clients_configured", "source", "source = 'configured'"),
 )
 
 # What a client ID metadata document said when a person consented to it; the digest covers redirect URIs and keys.
@@ -196,6 +197,7 @@ grants = Table(
     Index("grants_by_user", "user_id"),
     Index("grants_by_client", "client_id", "document"),
     Index("grants_by_end", "expires_at"),
+    _index_where("grants_by_age", "created_at", "revoked_at IS NULL"),
     _index_where("grants_by_revocation", "revoked_at", "revoked_at IS NOT NULL"),
 )
 
@@ -246,7 +248,8 @@ revocations = Table(
     Column("revoked_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    Index("revocations_by_epoch", "epoch"),
+    # All that the revocation filter reads, in the order in which it reads it.
+    Index("revocations_by_epoch", "epoch", "kind", "value", "expires_at"),
     Index("revocations_by_end", "expires_at"),
     sqlite_with_rowid=False,
 )

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,25 @@ async def announce(store: Store, clock: ManualClock, *entries: tuple[str, str], 
     )
 
 
+@asynccontextmanager
+async def polling(found: RevocationFilter) -> AsyncIterator[None]:
+    """Let it poll."""
+    task = asyncio.create_task(found.poll())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until it is, for ten seconds at most."""
+    for _ in range(1000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    assert true()
+
+
 @pytest.mark.requirement("attack-64")
 @pytest.mark.parametrize("kind", ["token", "grant", "user", "client"])
 async def test_what_was_revoked_is_suspected_after_a_refresh_and_confirmed_by_the_store(
@@ -80,18 +100,11 @@ async def test_expired_entries_are_forgotten(
     for number in range(100):
         await announce(store, clock, ("token", f"t{number}"), lifetime=10 if number else 1000)
     await found.refresh()
-    assert len(found._until) == 100
+    assert len(found._entries) == 100
     steady.advance(11)
     monkeypatch.setattr(revocation, "POLL_SECONDS", 0.001)
-    polling = asyncio.create_task(found.poll())
-    for _ in range(2000):
-        if len(found._until) == 1:
-            break
-        await asyncio.sleep(0.01)
-    polling.cancel()
-    with suppress(asyncio.CancelledError):
-        await polling
-    assert len(found._until) == 1
+    async with polling(found):
+        await until(lambda: len(found._entries) == 1)
     assert found.suspects((("token", "t0"),))
     assert not found.suspects((("token", "t1"),))
 
@@ -102,7 +115,7 @@ async def test_entries_that_expired_before_the_start_are_never_taken_in(store: S
     clock.advance(11)
     late = RevocationFilter(store, clock)
     await late.refresh()
-    assert len(late._until) == 1
+    assert len(late._entries) == 1
     assert late.suspects((("token", "new"),))
 
 
@@ -138,13 +151,87 @@ async def test_an_unreachable_store_is_waited_for_and_named_once(
     await announce(store, clock, ("grant", "g"))
     monkeypatch.setattr(revocation, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(logging.getLogger("oauth_server"), "propagate", True)
-    polling = asyncio.create_task(made.poll())
-    for _ in range(1000):
-        if made.suspects((("grant", "g"),)):
-            break
-        await asyncio.sleep(0.01)
-    polling.cancel()
-    with suppress(asyncio.CancelledError):
-        await polling
+    async with polling(made):
+        await until(lambda: not made.suspects((("grant", "other"),)))
     assert made.suspects((("grant", "g"),))
     assert caplog.text.count("the revocations cannot be read: no answer") == 1
+
+
+@pytest.mark.requirement("attack-64")
+async def test_until_all_is_read_everything_is_suspect_and_the_store_decides(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "PAGE", 10)
+    await announce(store, clock, *(("grant", f"g{number}") for number in range(15)))  # one epoch, more than a page
+    for number in range(15):
+        await announce(store, clock, ("token", f"t{number}"))
+    good, ended = (("grant", "good"),), (("token", "t14"),)
+    made = RevocationFilter(store, clock)
+    assert made.suspects(good)
+    for _ in range(2):
+        await made.refresh()
+        assert made.suspects(good)
+        assert not await made.confirmed(good, clock() - 1)
+        assert await made.confirmed(ended, clock() - 1)
+    async with polling(made):  # it does not rest while there is more, so this takes no second
+        await until(lambda: not made.suspects(good))
+    assert len(made._entries) == 30
+    for number in range(15):
+        assert made.suspects((("grant", f"g{number}"),))
+        assert made.suspects((("token", f"t{number}"),))
+
+
+async def test_looks_that_overlap_lose_nothing_and_end(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "PAGE", 4)
+    await announce(store, clock, *(("grant", f"g{number}") for number in range(30)))
+    made = RevocationFilter(store, clock)
+    for _ in range(8):
+        await asyncio.gather(*(made.refresh() for _ in range(3)))
+    assert not made.suspects((("grant", "good"),))
+    assert all(made.suspects((("grant", f"g{number}"),)) for number in range(30))
+
+
+@pytest.mark.requirement("attack-64")
+async def test_what_cannot_be_read_leaves_everything_suspect(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "PAGE", 4)
+    await announce(store, clock, *(("grant", f"g{number}") for number in range(30)))
+    made = RevocationFilter(store, clock)
+    await made.refresh()
+
+    async def fail(*_: object) -> None:
+        raise StoreUnavailableError("no answer")
+
+    monkeypatch.setattr(store, "read", fail)
+    with pytest.raises(StoreUnavailableError):
+        await made.refresh()
+    assert made.suspects((("grant", "good"),))
+
+
+@pytest.mark.requirement("attack-64")
+async def test_a_look_that_ends_late_does_not_hide_what_another_has_yet_to_read(
+    store: Store, clock: ManualClock, found: RevocationFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocation, "PAGE", 4)
+    await announce(store, clock, ("grant", "first"))
+    read, has_read, may_end = store.read, asyncio.Event(), asyncio.Event()
+
+    async def late(*args: Any) -> Any:
+        answer = await read(*args)
+        has_read.set()
+        await may_end.wait()
+        return answer
+
+    monkeypatch.setattr(store, "read", late)
+    slow = asyncio.create_task(found.refresh())
+    await has_read.wait()
+    monkeypatch.setattr(store, "read", read)
+    await announce(store, clock, *(("token", f"t{number}") for number in range(10)))
+    await found.refresh()
+    assert found.suspects((("token", "t9"),))
+    may_end.set()
+    await slow
+    assert found.suspects((("token", "t9"),))

@@ -21,7 +21,7 @@ from tests.support.browser import Browser
 from tests.support.databases import ENGINES
 from tests.support.server import PASSWORD
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", HEAD)
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", HEAD)
 ALTERING = {
     "sqlite": (
         "CREATE TRIGGER altering AFTER INSERT ON users BEGIN UPDATE users SET email = 'other@example.com'; END",

@@ -99,11 +99,11 @@ async def test_what_was_revoked_is_remembered_through_a_leap_forward_and_back(sq
     await found.refresh()
     clock.advance(DAY)
     steady.advance(60)
-    found._forget_expired()
+    found._entries.forget(steady())
     clock.advance(-DAY)
     assert found.suspects((entry,))
     steady.advance(HOUR)
-    found._forget_expired()
+    found._entries.forget(steady())
     assert not found.suspects((entry,))
 
 

@@ -39,7 +39,9 @@ async def test_disabling_ends_sessions_codes_and_grants_for_good_and_nobody_else
     await store.write(users.start_session, sha("s1"), "id-of-alice", "x", NOW, NOW + 100, None)
     assert await store.write(administration.disable, "id-of-alice", NOW + 1, NOW + 9) == Held(1, 1)
     assert await store.read(users.by_id, "id-of-alice") == user(disabled=True)
-    assert await store.read(revocations.since, -1, NOW) == (1, [Revocation("user", "id-of-alice", NOW + 9, NOW + 9)])
+    assert await store.read(revocations.current_epoch) == 1
+    found = await store.read(revocations.find, [("user", "id-of-alice")])
+    assert found == [Revocation("user", "id-of-alice", NOW + 9, NOW + 9)]
     await store.write(users.set_disabled, "id-of-alice", False, NOW + 2, NOW + 9)
     assert await rotate(store, now=NOW + 3) == Refusal("revoked", "grant-of-code-1")
     assert await redeem(store, "code-2") == Refusal("unknown")

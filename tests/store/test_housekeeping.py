@@ -24,7 +24,20 @@ from oauth_server.store.verbs import (
     revocations,
     users,
 )
-from tests.support.stored import NOW, RESOURCE, client, code, count, granted, people, redeem, rotate, rows, sha
+from tests.support.stored import (
+    NOW,
+    RESOURCE,
+    announced,
+    client,
+    code,
+    count,
+    granted,
+    people,
+    redeem,
+    rotate,
+    rows,
+    sha,
+)
 
 Verb = Callable[[Connection, float, int], int]
 
@@ -145,7 +158,7 @@ async def test_sessions_revocations_assertions_and_buckets_leave_at_their_end_th
         ends = [row.get("expires_at", row.get("empty_at")) for row in await store.read(rows, table)]
         assert sorted(ends) == [NOW + 1, NOW + 2], table
         assert await all_left(store, verb, NOW + 1) == [1], table
-    assert [entry.value for entry in (await store.read(revocations.since, 0, NOW))[1]] == ["t2"]
+    assert [value for _, value, _ in (await announced(store))[1]] == ["t2"]
 
 
 async def test_initial_access_tokens_leave_expired_or_used_up(store: Store) -> None:

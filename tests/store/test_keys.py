@@ -17,7 +17,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys, revocations
 from tests.moving.test_copy import at_revision, sql
 from tests.support.clock import ManualClock
-from tests.support.stored import NOW
+from tests.support.stored import NOW, announced
 
 ALGORITHMS: dict[KeyUse, str] = {"access": "ES256", "id": "RS256"}
 LATER = NOW + 600
@@ -95,8 +95,7 @@ async def test_every_change_is_announced_to_every_process(waiting: Store) -> Non
     ]
     for number, (verb, *arguments) in enumerate(changes):
         await waiting.write(verb, *arguments, UNTIL)  # type: ignore[arg-type]
-        now, (entry,) = await waiting.read(revocations.since, epoch + number, NOW)
-        assert (now, entry.kind) == (epoch + number + 1, "keys")
+        assert await announced(waiting, epoch + number) == (epoch + number + 1, [("keys", "", UNTIL)])
 
 
 async def test_a_private_key_is_replaced_only_where_it_is_still_the_same(store: Store) -> None:

@@ -191,10 +191,11 @@ async def test_a_revocation_between_two_statements_of_a_look_is_not_missed(pair:
 
     engine = pair[0]._read_engine
     event.listen(engine, "after_cursor_execute", interrupt)
-    known = -1
+    known = revocations.BEGINNING
     for _ in range(2):
-        known, entries = await pair[0].read(revocations.since, known, NOW)
-        seen |= {entry.value for entry in entries}
+        found = await pair[0].read(revocations.since, known, NOW, 9)
+        known = found.known
+        seen |= {value for _, value, _ in found.entries}
     event.remove(engine, "after_cursor_execute", interrupt)
     assert seen == {"one", "two"}
 

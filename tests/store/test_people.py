@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from oauth_server.store.records import AuditEvent, Revocation, Session, SigningKey
+from oauth_server.store.records import Announced, AuditEvent, Revocation, Session, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, grants, meta, revocations, users
 from oauth_server.store.verbs import keys as signing
-from tests.support.stored import NOW, client, code, granted, people, redeem, sha, user
+from tests.support.stored import NOW, announced, client, code, granted, people, redeem, sha, user
 
 
 async def test_a_person_is_found_by_name_and_by_id_as_stored(store: Store) -> None:
@@ -53,11 +53,11 @@ async def test_disabling_ends_sessions_and_announces_the_person(store: Store) ->
     await store.write(users.set_disabled, "id-of-alice", True, NOW, NOW + 9)
     assert await store.read(users.session, sha("s1"), NOW) is None
     assert await store.read(users.session, sha("s2"), NOW) is not None
-    assert await store.read(revocations.since, -1, NOW) == (1, [Revocation("user", "id-of-alice", NOW + 9, NOW + 9)])
+    assert await announced(store) == (1, [("user", "id-of-alice", NOW + 9)])
     await store.write(users.set_disabled, "id-of-alice", False, NOW, NOW + 9)
     assert await store.read(users.session, sha("s1"), NOW) is None
     # Enabling revokes nothing, but other processes must look at the person again.
-    assert await store.read(revocations.since, 1, NOW) == (2, [])
+    assert await announced(store, 1) == (2, [])
     # Access tokens issued from now on are good, those of before are not.
     (entry,) = await store.read(revocations.find, [("user", "id-of-alice")])
     assert entry.revoked_at == NOW
@@ -117,9 +117,9 @@ async def test_a_lowered_ceiling_ends_the_tokens_that_exceed_it(
     await redeem(store, "code-3", "r3")
     await store.write(users.set_scope, "id-of-alice", scope, lambda: NOW, 9)
     assert await store.read(users.by_id, "id-of-alice") == user(scope=scope)
-    epoch, entries = await store.read(revocations.since, 0, NOW)
+    epoch, entries = await announced(store)
     assert epoch == 1
-    assert sorted((entry.kind, entry.value) for entry in entries) == [("grant", grant_id) for grant_id in ended]
+    assert sorted(entries) == [("grant", grant_id, NOW + 9) for grant_id in ended]
     assert len(await store.read(grants.live, NOW, 10)) == 3  # the refresh tokens live on
 
 
@@ -169,7 +169,7 @@ async def test_a_removed_client_takes_everything_along_and_is_announced_once(sto
     assert await store.write(clients.remove, "c1", NOW + 9) is False
     assert await store.read(grants.live, NOW, 10) == []
     assert await store.read(users.consented, "id-of-alice", "c1", "u", ("r",)) == ()
-    assert await store.read(revocations.since, 0, NOW) == (1, [Revocation("client", "c1", NOW + 9, NOW + 9)])
+    assert await announced(store) == (1, [("client", "c1", NOW + 9)])
 
 
 async def test_configuring_another_client_removes_the_one_before_and_no_registered_one(store: Store) -> None:
@@ -230,19 +230,18 @@ async def test_an_event_is_recorded_in_the_commit_of_what_it_reports(store: Stor
 
 
 async def test_epochs_order_what_was_announced(store: Store) -> None:
-    assert await store.read(revocations.since, -1, NOW) == (0, [])
+    assert await store.read(revocations.since, revocations.BEGINNING, NOW, 9) == Announced((1, "", ""), [], more=False)
     first, second = Revocation("token", "t1", NOW, NOW + 10), Revocation("grant", "g1", NOW + 1, NOW + 100)
     await store.write(revocations.revoke, [first])
     await store.write(revocations.revoke, [second, Revocation("user", "u1", NOW, NOW + 5)])
-    epoch, entries = await store.read(revocations.since, 0, NOW)
-    assert epoch == 2
-    assert {e.value for e in entries} == {"t1", "g1", "u1"}
-    assert {e.value for e in (await store.read(revocations.since, 1, NOW))[1]} == {"g1", "u1"}
-    assert await store.read(revocations.since, 1, NOW + 5) == (2, [second])
-    assert await store.read(revocations.since, 2, NOW) == (2, [])
+    t1, g1, u1 = ("token", "t1", NOW + 10), ("grant", "g1", NOW + 100), ("user", "u1", NOW + 5)
+    assert await announced(store) == (2, [t1, g1, u1])
+    assert await announced(store, 1) == (2, [g1, u1])
+    assert await announced(store, 1, NOW + 5) == (2, [g1])
+    assert await announced(store, 2) == (2, [])
     renewed = replace(first, revoked_at=NOW + 2, expires_at=NOW + 50)
     await store.write(revocations.revoke, [renewed])
-    assert await store.read(revocations.since, 2, NOW) == (3, [renewed])
+    assert await announced(store, 2) == (3, [("token", "t1", NOW + 50)])
     assert await store.read(revocations.find, [("token", "t1"), ("token", "g1"), ("grant", "g1")]) == [renewed, second]
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Table, func, select
 
 from oauth_server.store.records import Client, Code, Issue, NewRefresh, Permitted, Refusal, User
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import clients, grants, users
+from oauth_server.store.verbs import clients, grants, revocations, users
 
 NOW = 1_800_000_000.0
 PERMITTED = Permitted(frozenset(("mcp:read", "mcp:write")), frozenset(("openid", "offline_access")))
@@ -107,6 +107,13 @@ async def granted(store: Store, text: str = "code-1", refresh: str = "r1") -> Is
     issue = await redeem(store, text, refresh)
     assert isinstance(issue, Issue), issue
     return issue
+
+
+async def announced(store: Store, epoch: int = 0, now: float = NOW) -> tuple[int, list[tuple[str, str, float]]]:
+    """The epoch, and what was announced after this one: (kind, value, when it expires) of what had not by `now`."""
+    found = await store.read(revocations.since, (epoch + 1, "", ""), now, 1000)
+    assert not found.more
+    return found.known[0] - 1, list(found.entries)
 
 
 def count(connection: Connection, table: Table) -> int:

@@ -70,11 +70,11 @@ def configure(connection: Connection, client: Client, now: float, until: float) 
 
     True where that changed something.
     """
-    before = connection.execute(
-        _SELECT.where(clients.c.source == "configured", clients.c.client_id != client.client_id)
-    ).mappings()
-    for row in before.all():
-        remove(connection, row["client_id"], until)
+    others = select(clients.c.client_id).where(
+        clients.c.source == "configured", clients.c.client_id != client.client_id
+    )
+    for before in connection.scalars(others).all():
+        remove(connection, before, until)
     known = find(connection, client.client_id)
     if known is None:
         readmit(connection, "client", client.client_id, now)

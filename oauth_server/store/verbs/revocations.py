@@ -1,13 +1,18 @@
 """The epoch row and the revocations it announces to every process that verifies tokens."""
 
 from collections.abc import Iterable
+from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, tuple_, update
 
 from oauth_server.store.at_once import by_key
-from oauth_server.store.records import Kind, Revocation
+from oauth_server.store.records import Announced, Kind, Position, Revocation
 from oauth_server.store.schema import epoch, grants, revocations
 from oauth_server.store.verbs.upsert import insert_if_absent, put
+
+BEGINNING: Final[Position] = (0, "", "")
+_ANNOUNCED = select(revocations.c.epoch, revocations.c.kind, revocations.c.value, revocations.c.expires_at)
+_POSITION = tuple_(revocations.c.epoch, revocations.c.kind, revocations.c.value)
 
 
 def bump(connection: Connection) -> int:
@@ -46,17 +51,21 @@ def readmit(connection: Connection, kind: Kind, value: str, now: float) -> None:
     connection.execute(update(revocations).where(row).values(revoked_at=now))
 
 
-def since(connection: Connection, known: int, now: float) -> tuple[int, list[Revocation]]:
-    """The epoch now, and the live revocations announced after `known`."""
+def since(connection: Connection, known: Position, now: float, limit: int) -> Announced:
+    """What was announced after `known`, `limit` rows at most, without what has expired."""
     # The epoch first: each statement of PostgreSQL sees what was committed before it, and a revocation that commits
     # between the two must not lie at or before the epoch that is reported without it.
     number = current_epoch(connection)
-    rows = connection.execute(
-        select(revocations.c.kind, revocations.c.value, revocations.c.revoked_at, revocations.c.expires_at).where(
-            revocations.c.epoch > known, revocations.c.expires_at > now
-        )
-    ).mappings()
-    return number, [Revocation(**dict(row)) for row in rows]
+    if number < known[0]:
+        return Announced(known, [], more=False)
+    # In the order of an index that has it all, and bounded: as much work as there is news, whatever the table holds.
+    news = tuple_(*known) < _POSITION
+    rows = connection.execute(_ANNOUNCED.where(news).order_by(*_POSITION).limit(limit)).all()
+    entries = [(kind, value, expires_at) for _, kind, value, expires_at in rows if expires_at > now]
+    if len(rows) == limit:
+        last, kind, value, _ = rows[-1]
+        return Announced((last, kind, value), entries, more=True)
+    return Announced((number + 1, "", ""), entries, more=False)
 
 
 @by_key

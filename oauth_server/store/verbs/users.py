@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, select, update
 
 from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Revocation, Session, User
@@ -42,7 +42,7 @@ def _insert_user(connection: Connection, user: User) -> None:
 def add_owner_if_nobody(connection: Connection, owner: User) -> bool:
     """Create the owner where there is no user at all; True when created. Two first starts create one owner."""
     bump(connection)
-    if connection.execute(select(func.count()).select_from(users)).scalar_one():
+    if connection.execute(select(users.c.user_id).limit(1)).first() is not None:
         return False
     _insert_user(connection, owner)
     return True
