@@ -22,8 +22,8 @@ _DURABLE = (
     "foreign_keys=ON",
     # A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
     "journal_size_limit=67108864",
-    # Pages. Most are written again and again: the longer they wait in the WAL, the fewer go into the file.
-    "wal_autocheckpoint=4000",
+    # Pages. A bound alone, within a commit: the WAL is written back beside the traffic (checkpoints.py).
+    "wal_autocheckpoint=16000",
 )
 # Milliseconds. The server ends what takes too long before we stop waiting (store.ANSWER_SECONDS), and the transaction
 # of a machine that vanished soon after. Set by a statement: poolers such as PgBouncer refuse start-up parameters.
@@ -165,8 +165,8 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
 
 
 def open_at_once(url: URL) -> Engine:
-    """An engine on SQLite for one reader and one writer, which keep their connections: it waits for nobody."""
-    return _sqlite(url, None, 2, (*_DURABLE, "busy_timeout=0"))
+    """An engine on SQLite for a reader and a writer, which keep their connections, and checkpoints: it never waits."""
+    return _sqlite(url, None, 3, (*_DURABLE, "busy_timeout=0"))
 
 
 def open_to_read(url: URL) -> Engine:

@@ -5,7 +5,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from oauth_server import metrics
+from oauth_server.store.checkpoints import Checkpoints, checkpoint
 from oauth_server.store.engines import BUSY_TIMEOUT_MS, DatabaseFile
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.statements import command
@@ -65,6 +66,7 @@ class Writer:
         self._patience = 0  # of the connection, in milliseconds
         self._collected: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._due: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._checkpoints = Checkpoints(engine)
         self._busy = False
         self._under_way: list[Job] = []
         self._watched: set[asyncio.AbstractEventLoop] = set()
@@ -105,6 +107,7 @@ class Writer:
             self._closed = True
         self._due.put(None)
         self._thread.join()
+        self._checkpoints.close()
 
     def _begin(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
         """Begin a batch with what waits, unless the last turn of the loop brought more: then the next may as well."""
@@ -159,10 +162,23 @@ class Writer:
         by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
         for outcome in self._commit(batch):
             by_loop.setdefault(outcome.job.loop, []).append(outcome)
+        if self._checkpoints.rest and self._connection is not None:
+            self._answer(by_loop)
+            by_loop = {}
+            self._checkpoint(self._connection)
         with self._lock:
             self._busy, self._under_way = False, []
             for loop in self._collected:
                 by_loop.setdefault(loop, [])
+        self._answer(by_loop)
+
+    def _checkpoint(self, connection: Connection) -> None:
+        """Write the rest of the WAL back, which is little: the next write then begins it anew."""
+        self._checkpoints.rest = False
+        with suppress(SQLAlchemyError):  # the next write meets it as well, and tells
+            checkpoint(connection)
+
+    def _answer(self, by_loop: Mapping[asyncio.AbstractEventLoop, list[Outcome]]) -> None:
         for loop, settled in by_loop.items():
             try:
                 loop.call_soon_threadsafe(self._settle, loop, settled)
@@ -194,6 +210,7 @@ class Writer:
             return [Outcome(job, None, error) for job in batch.jobs]
         metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started, "write")
         metrics.BATCH.observe(len(batch.jobs))
+        self._checkpoints.written(len(batch.jobs))
         metrics.QUEUE.set(sum(map(len, self._collected.values())))
         return outcomes
 
