@@ -1,0 +1,102 @@
+"""The table: which work is asked of which server, and what the issue demands of the figures."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.measuring import Row
+
+US, OFF, AGAIN = "this server", "without auth", "without auth, again"
+ASGI, ROUTE, OWN_ROUTE = "bare ASGI", "route on FastMCP's app", "route on this app"
+BARE, JWT, MEMORY, OIDC = "bare FastMCP", "FastMCP, JWT verifier", "FastMCP, in-memory provider", "oidc-provider"
+COLUMNS = (US, OFF, AGAIN, ASGI, OWN_ROUTE, ROUTE, BARE, JWT, MEMORY, OIDC)
+ERAS = ("2025-11-25", "2026-07-28")
+
+_ROUTES = {ASGI: "asgi", OWN_ROUTE: "this-route", ROUTE: "fastmcp", OIDC: "oidc/metadata"}
+_DOCUMENT = {US: "ours", MEMORY: "fastmcp-oauth", OIDC: "oidc/metadata"}
+_TOKENS = {US: "ours", MEMORY: "fastmcp-oauth"}
+
+# A process of oidc-provider for each work: its store keeps a thousand things, and would forget what others rest on.
+ENDPOINTS = (
+    Row("constant GET", "constant", (), 3000, _ROUTES),
+    Row("trivial form POST", "form", (), 3000, _ROUTES),
+    Row("metadata", "metadata", (), 3000, {**_DOCUMENT, OWN_ROUTE: "this-route"}),
+    Row("JWKS", "jwks", (), 3000, {US: "ours", OIDC: "oidc/metadata"}),
+    Row("304 for If-None-Match", "not_modified", (), 3000, {US: "ours"}),
+    Row("401 without a token", "unauthorized", (), 3000, _TOKENS),
+    Row("client_credentials", "client_credentials", (), 1000, {US: "ours", OIDC: "oidc/client"}),
+    Row("refresh with rotation", "refresh", (), 1000, {**_TOKENS, OIDC: "oidc/refresh"}),
+    Row("authorization code with PKCE", "code", (), 600, {**_TOKENS, OIDC: "oidc/code"}),
+    Row("introspection", "introspect", (), 1000, {US: "ours", OIDC: "oidc-opaque"}),
+)
+GATE = tuple(
+    Row(
+        f"{method}, {era}",
+        method.replace("/", "_"),
+        (era,),
+        160,
+        {OFF: without, US: "ours", BARE: "fastmcp", AGAIN: without, JWT: "fastmcp-jwt"},
+    )
+    for method, without in (("tools/list", "ours-off"), ("tools/call", "ours-open"))
+    for era in ERAS
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The CPU of one column, divided by that of another one, is at most `bound`."""
+
+    number: int
+    row: str
+    of: str
+    by: str
+    bound: float
+
+
+TARGETS = (
+    *(Target(1, row.name, US, by, 1.03) for row in GATE for by in (OFF, BARE)),
+    Target(1, "401 without a token", US, MEMORY, 1.0),
+    Target(2, "refresh with rotation", US, MEMORY, 1.0),
+    Target(2, "refresh with rotation", US, OIDC, 0.5),
+    Target(3, "authorization code with PKCE", US, OIDC, 0.5),
+    Target(3, "authorization code with PKCE", US, MEMORY, 1.0),
+    Target(4, "client_credentials", US, OIDC, 0.5),
+    Target(4, "introspection", US, OIDC, 0.5),
+    Target(5, "metadata", US, OWN_ROUTE, 1 / 0.9),
+)
+
+
+def ratio(row: Mapping[str, Any], of: str, by: str) -> float | None:
+    """The median of the ratios of each round, None where one of the two was not measured."""
+    one, other = (row["columns"].get(name, {}).get("cpu_ms") for name in (of, by))
+    if not one or not other:
+        return None
+    return float(statistics.median(a / b for a, b in zip(one, other, strict=True)))
+
+
+def noise(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The median and the largest distance from 1 of the ratios of a server to itself (A/A)."""
+    one, other = (row["columns"].get(name, {}).get("cpu_ms") for name in (AGAIN, OFF))
+    if not one or not other:
+        return None
+    ratios = [a / b for a, b in zip(one, other, strict=True)]
+    return statistics.median(ratios), max(abs(value - 1) for value in ratios)
+
+
+def judged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each target with what was measured, None where it was not."""
+    by_name = {row["name"]: row for row in rows}
+    found = []
+    for target in TARGETS:
+        value = ratio(by_name[target.row], target.of, target.by) if target.row in by_name else None
+        found.append(
+            {
+                "target": target.number,
+                "what": f"{target.row}: {target.of} / {target.by}",
+                "bound": round(target.bound, 3),
+                "measured": None if value is None else round(value, 3),
+                "reached": None if value is None else value <= target.bound,
+            }
+        )
+    return found
