@@ -39,6 +39,11 @@ async def bare_fastmcp(fleet: Fleet) -> Peer:
     return peer
 
 
+async def plain_fastmcp(fleet: Fleet) -> Peer:
+    """FastMCP with six tools of its own, and nothing of ours in its memory."""
+    return await _fastmcp(fleet, "plain FastMCP", "plain")
+
+
 async def jwt_fastmcp(fleet: Fleet) -> Peer:
     """The same behind FastMCP's JWT verifier, with tokens of ours."""
     from_us = await fleet.peer("ours")
@@ -106,6 +111,7 @@ async def oidc_opaque(fleet: Fleet) -> Peer:
 STARTING: dict[str, Starting] = {
     "asgi": bare_asgi,
     "fastmcp": bare_fastmcp,
+    "fastmcp-plain": plain_fastmcp,
     "fastmcp-oauth": in_memory,
     "fastmcp-jwt": jwt_fastmcp,
     "oidc": oidc_provider,

@@ -40,7 +40,7 @@ def environment(**env: str) -> dict[str, str]:
 
 def _cpu_of(process: psutil.Process) -> float:
     if sys.platform == "linux":
-        # The clock of another process, in nanoseconds instead of ticks of 10 ms (linux/posix-timers.h: CPUCLOCK_SCHED).
+        # The clock of another process, in nanoseconds and not in ticks of 10 ms (CPUCLOCK_SCHED of the kernel).
         return time.clock_gettime((~process.pid << 3) | 2)
     used = process.cpu_times()
     return used.user + used.system
@@ -72,8 +72,8 @@ class Server:
         """Bytes of memory that it and its children occupy."""
         return sum(int(one.memory_info().rss) for one in self._all())
 
-    async def answers(self) -> None:
-        """Wait until its port answers; raises UnmeasurableError when it ends before."""
+    async def answers(self, pause: float) -> None:
+        """Wait until it listens, looking each `pause` seconds; raises UnmeasurableError when it ends before."""
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -83,13 +83,13 @@ class Server:
                 _, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 writer.close()
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
         raise UnmeasurableError(f"{self.name} did not listen within {START_SECONDS} seconds")
 
 
 @asynccontextmanager
 async def serve(
-    name: str, command: Sequence[str], port: int, folder: Path, env: Mapping[str, str]
+    name: str, command: Sequence[str], port: int, folder: Path, env: Mapping[str, str], *, pause: float = 0.02
 ) -> AsyncIterator[Server]:
     """Run a server until the context ends; what it says goes to a file in `folder`."""
     log = folder / f"{name.replace(' ', '-')}-{port}.log"
@@ -99,7 +99,7 @@ async def serve(
         )
     found = Server(name, port, process, log)
     try:
-        await found.answers()
+        await found.answers(pause)
         yield found
     finally:
         with suppress(ProcessLookupError):

@@ -37,3 +37,10 @@ def show_targets(targets: Sequence[Mapping[str, Any]]) -> str:
             lines.append(f"  {one['target']}. {one['what']:75}{figures}{verdict(one)}")
     lines.append(f"  not measured: {sum(one['measured'] is None for one in targets)}")
     return "\n".join(lines)
+
+
+def show_figures(found: Any) -> str:
+    """Named figures, one on a line; what is a list was shown while it was measured."""
+    if not isinstance(found, Mapping):
+        return ""
+    return "\n".join(f"  {name:30}{value:12,.3f}" for name, value in found.items())
