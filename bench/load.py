@@ -5,6 +5,7 @@ for. One asyncio process on uvloop, with no more of HTTP/1.1 than the measured s
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -104,11 +105,15 @@ class _Connection(asyncio.Protocol):
         """Ask for the next unit, or end."""
         if not self._ticket():
             self.done.set_result(None)
-            self._transport.close()
             return
         self._unit = self._work(self._number)
         self._started = time.perf_counter()
         self._transport.write(next(self._unit))
+
+    def close(self) -> None:
+        """Hang up."""
+        self.done.cancel()
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._data = self._data + data if self._data else data
@@ -121,9 +126,9 @@ class _Connection(asyncio.Protocol):
         except StopIteration:
             self._took.append(time.perf_counter() - self._started)
             self.begin()
-        except Exception as error:  # noqa: BLE001 - whatever a check found
-            self.done.set_exception(error)
-            self._transport.close()
+        except Exception as error:  # noqa: BLE001 - a check cannot read what is wrong in a way of its own
+            wrong = f"the answer cannot be read ({error!r}): {answer.status} {answer.body[:300]!r}"
+            self.done.set_exception(error if isinstance(error, WrongAnswerError) else WrongAnswerError(wrong))
         else:
             self._transport.write(request)
 
@@ -132,9 +137,14 @@ _addresses = counting(1)
 
 
 def _address() -> str:
-    """A loopback address that no connection had before: a server that bounds each address sees many people."""
+    """A loopback address that no connection had before: a server that bounds each address sees many people.
+
+    Linux alone has more than one.
+    """
+    if sys.platform != "linux":
+        return "127.0.0.1"
     number = next(_addresses)
-    return f"127.{1 + number // 65_025 % 250}.{number // 255 % 255}.{1 + number % 254}"
+    return f"127.{1 + number // 64_516 % 254}.{number // 254 % 254}.{1 + number % 254}"
 
 
 async def drive(port: int, work: Work, units: int, connections: int) -> Load:
@@ -157,5 +167,8 @@ async def drive(port: int, work: Work, units: int, connections: int) -> Load:
             await asyncio.gather(*(one.done for one in found))
     except TimeoutError:
         raise WrongAnswerError(f"no end within {STUCK_SECONDS} seconds") from None
+    finally:
+        for one in found:
+            one.close()
     load.wall, load.own = time.perf_counter() - started, time.process_time() - own
     return load

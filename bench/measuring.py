@@ -17,7 +17,10 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of work. `columns`: by column the server that does it; `units` in a round, of `work` with `given`."""
+    """One kind of work: `units` of it in a round, of `work` with `given`.
+
+    `columns`: by column the server that does it; one written `server:work` does this other work beside it.
+    """
 
     name: str
     work: str
@@ -59,10 +62,10 @@ def percentile(took: Sequence[float], share: float) -> float:
 class Lane:
     """One server at one kind of work."""
 
-    def __init__(self, peer: Peer, row: Row) -> None:
+    def __init__(self, peer: Peer, row: Row, instead: str = "") -> None:
         self.peer, self.row = peer, row
         self.wanted = Wanted(peer)
-        self.work = getattr(self.wanted, row.work)(*row.given)
+        self.work = getattr(self.wanted, instead or row.work)(*row.given)
         self.keys: Any = None
         self.cell = Cell()
 
@@ -100,7 +103,8 @@ async def measure(fleet: Fleet, row: Row, rounds: int, share: float = 1.0) -> di
     cells: dict[str, Cell] = {}
     for column, name in row.columns.items():
         try:
-            lanes[column] = Lane(await fleet.peer(name), row)
+            server, _, instead = name.partition(":")
+            lanes[column] = Lane(await fleet.peer(server), row, instead)
         except UnmeasurableError as error:
             cells[column] = Cell(missing=str(error))
         else:

@@ -14,6 +14,7 @@ COLUMNS = (US, OFF, AGAIN, ASGI, OWN_ROUTE, ROUTE, BARE, JWT, MEMORY, OIDC)
 ERAS = ("2025-11-25", "2026-07-28")
 
 _ROUTES = {ASGI: "asgi", OWN_ROUTE: "this-route", ROUTE: "fastmcp", OIDC: "oidc/metadata"}
+_BESIDE = {OWN_ROUTE: "this-route:constant"}
 _DOCUMENT = {US: "ours", MEMORY: "fastmcp-oauth", OIDC: "oidc/metadata"}
 _TOKENS = {US: "ours", MEMORY: "fastmcp-oauth"}
 
@@ -21,9 +22,9 @@ _TOKENS = {US: "ours", MEMORY: "fastmcp-oauth"}
 ENDPOINTS = (
     Row("constant GET", "constant", (), 3000, _ROUTES),
     Row("trivial form POST", "form", (), 3000, _ROUTES),
-    Row("metadata", "metadata", (), 3000, {**_DOCUMENT, OWN_ROUTE: "this-route"}),
-    Row("JWKS", "jwks", (), 3000, {US: "ours", OIDC: "oidc/metadata"}),
-    Row("304 for If-None-Match", "not_modified", (), 3000, {US: "ours"}),
+    Row("metadata", "metadata", (), 3000, {**_DOCUMENT, **_BESIDE}),
+    Row("JWKS", "jwks", (), 3000, {US: "ours", OIDC: "oidc/metadata", **_BESIDE}),
+    Row("304 for If-None-Match", "not_modified", (), 3000, {US: "ours", **_BESIDE}),
     Row("401 without a token", "unauthorized", (), 3000, _TOKENS),
     Row("client_credentials", "client_credentials", (), 1000, {US: "ours", OIDC: "oidc/client"}),
     Row("refresh with rotation", "refresh", (), 1000, {**_TOKENS, OIDC: "oidc/refresh"}),
@@ -64,6 +65,8 @@ TARGETS = (
     Target(4, "client_credentials", US, OIDC, 0.5),
     Target(4, "introspection", US, OIDC, 0.5),
     Target(5, "metadata", US, OWN_ROUTE, 1 / 0.9),
+    Target(5, "JWKS", US, OWN_ROUTE, 1 / 0.9),
+    Target(5, "304 for If-None-Match", US, OWN_ROUTE, 1 / 0.9),
 )
 
 

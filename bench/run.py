@@ -67,7 +67,7 @@ class Run:
         """The work that is asked of several servers in turns."""
         chosen = [row for row in ROWS if self.wants(row.name)]
         async with self.fleet() as servers:
-            await _started(servers, {name for row in chosen for name in row.columns.values()})
+            await _started(servers, {name.partition(":")[0] for row in chosen for name in row.columns.values()})
             for row in chosen:
                 rounds = self.wanted.pairs if row in GATE else self.wanted.rounds
                 self.found["rows"].append(await measure(servers, row, rounds, self.wanted.share))

@@ -51,6 +51,7 @@ async def memory(fleet: Fleet, refreshes: int) -> dict[str, float]:
         await _list_tools(one, "2026-07-28", 200)
     before = peer.server.resident()
     lane = Lane(peer, REFRESH)
+    await lane.warm(CONNECTIONS)
     left = refreshes
     while left:
         units = min(left, 5_000)
