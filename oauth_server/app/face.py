@@ -1,8 +1,10 @@
 """The HTTP app: our routes and the gate around the MCP app that FastMCP builds."""
 
+from typing import Any
+
 from fastmcp.server.http import StarletteWithLifespan
-from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from oauth_server.app.traced import Traced
 from oauth_server.core.deployment import Deployment
@@ -16,6 +18,37 @@ from oauth_server.gate.guard import Guard
 from oauth_server.gate.observed import Observed
 from oauth_server.gate.protected_test import ProtectedTest
 from well_known.routes import discovery_routes
+
+
+class Face(StarletteWithLifespan):
+    """The app: a path without parameters is found by one look, Starlette's routing serves the others and the lifespan.
+
+    Starlette's own middleware stays behind it: Observed answers whatever fails.
+    """
+
+    def __init__(
+        self, routes: list[BaseRoute], deployment: Deployment, lifespan: Lifespan[Any], *, traced: bool
+    ) -> None:
+        super().__init__(routes=routes, lifespan=lifespan)
+        found = (route for route in routes if isinstance(route, Route) and not route.param_convertors)
+        self._routes = {route.path: route for route in found}
+        served: ASGIApp = Observed(Guard(self._dispatch, deployment))
+        self._served = Traced(served) if traced else served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "http":
+            await self._served(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["path"])
+        if route is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["route"] = route
+        await route.app(scope, receive, send)
 
 
 def http_face(
@@ -35,9 +68,6 @@ def http_face(
     routes += health_routes(runtime)
     gate = Gate(mcp_app, runtime, front.at_mcp)
     routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate), Mount("/", app=front.nowhere))
-    middleware = [Middleware(Observed), Middleware(Guard, deployment=deployment)]
-    if traced:
-        middleware.insert(0, Middleware(Traced))
-    face = StarletteWithLifespan(routes=routes, middleware=middleware, lifespan=mcp_app.lifespan)
+    face = Face(routes, deployment, mcp_app.lifespan, traced=traced)
     face.state = mcp_app.state
     return face

@@ -3,6 +3,7 @@
 Sources: RFC 6749 sections 3.1, 3.2 and appendix B, RFC 9110.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-import anyio
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from oauth_server.core.errors import (
@@ -40,6 +40,10 @@ PAGE_HEADERS = {
     # Under no-referrer Chromium posts "Origin: null", which a form's Origin check could not accept.
     "Referrer-Policy": "same-origin",
 }
+_NO_STORE = [(name.lower().encode(), value.encode()) for name, value in NO_STORE.items()]
+_JSON = [*_NO_STORE, (b"content-type", b"application/json")]
+_REDIRECT = [*_NO_STORE, (b"referrer-policy", b"no-referrer")]
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 logger = logging.getLogger("oauth_server.flow")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -91,21 +95,34 @@ def to_params(pairs: list[tuple[str, str]]) -> Params:
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     """The request body; raises PayloadTooLargeError beyond `limit` bytes without reading on."""
-    too_large = PayloadTooLargeError(f"The request body is larger than {limit // 1024} KiB.")
-    length = request.headers.get("content-length", "")
+    length = field_of(request, b"content-length")
     if length.isdigit() and int(length) > limit:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+        raise _too_large(limit)
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > limit:
-            raise too_large
-    return bytes(body)
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return body
+
+
+def _too_large(limit: int) -> PayloadTooLargeError:
+    return PayloadTooLargeError(f"The request body is larger than {limit // 1024} KiB.")
+
+
+def field_of(request: Request, name: bytes) -> str:
+    """The first header field of that name (in lower case), empty where there is none."""
+    found: bytes = next((value for known, value in request.scope["headers"] if known == name), b"")
+    return found.decode("latin-1")
 
 
 def media_type(request: Request) -> str:
     """The content type without parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return field_of(request, b"content-type").partition(";")[0].strip().lower()
 
 
 async def read_pairs(request: Request) -> list[tuple[str, str]]:
@@ -138,15 +155,24 @@ async def read_json_object(request: Request, limit: int = MAX_BODY) -> dict[str,
 
 def authorization_of(request: Request) -> str | None:
     """The Authorization header; raises InvalidRequestError when there are two, of which neither could be believed."""
-    values = request.headers.getlist("authorization")
+    values = [value for name, value in request.scope["headers"] if name == b"authorization"]
     if len(values) > 1:
         raise InvalidRequestError("The request has more than one Authorization header.")
-    return values[0] if values else None
+    return values[0].decode("latin-1") if values else None
+
+
+class _Prepared(Response):
+    """An answer whose header fields need no more work than a copy."""
+
+    def __init__(self, body: bytes, status: int, fields: list[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.body, self.background = status, body, None
+        self.raw_headers = [*fields, (b"content-length", b"%d" % len(body))]
 
 
 def json_reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody may keep."""
-    return JSONResponse(body, status, headers={**NO_STORE, **(headers or {})})
+    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+    return _Prepared(_to_json(body).encode(), status, [*_JSON, *own])
 
 
 def page_reply(html: str, status: int = 200) -> Response:
@@ -156,8 +182,7 @@ def page_reply(html: str, status: int = 200) -> Response:
 
 def redirect_reply(location: str, *, after_post: bool) -> Response:
     """A redirect of the browser: 303 after a POST, so that a form with a password is never sent on (RFC 9700 4.12)."""
-    headers = {**NO_STORE, "Location": location, "Referrer-Policy": "no-referrer"}
-    return Response(status_code=303 if after_post else 302, headers=headers)
+    return _Prepared(b"", 303 if after_post else 302, [*_REDIRECT, (b"location", location.encode("latin-1"))])
 
 
 def error_reply(error: OAuthError) -> Response:
@@ -224,7 +249,7 @@ class Endpoint:
         if handler is None:
             return self._not_allowed(request)
         try:
-            with anyio.fail_after(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 return await handler(request)
         except TimeoutError:
             logger.warning("%s %s: no answer within %d seconds", request.method, request.url.path, ANSWER_SECONDS)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from oauth_server.store.engines import DatabaseFile
 from oauth_server.store.errors import StoreUnavailableError
 
 T = TypeVar("T")
@@ -23,10 +24,12 @@ def by_key(verb: V) -> V:
 
 
 class AtOnce:
-    """One connection that never waits."""
+    """One connection that never waits. Each statement of a verb sees what is committed by then, as on PostgreSQL."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file: DatabaseFile) -> None:
         self._engine = engine
+        self._file = file
+        self._connection: Connection | None = None
         self._taken = threading.Lock()  # a store may serve the loops of several threads
 
     def takes(self, verb: Callable[..., Any]) -> bool:
@@ -38,11 +41,24 @@ class AtOnce:
         if not self._taken.acquire(blocking=False):
             raise StoreUnavailableError("another thread reads")
         try:
-            with self._engine.connect() as connection:
-                return job(connection)
+            self._file.check()
+            if self._connection is None:
+                self._connection = self._engine.connect()
+                self._connection.begin()  # for SQLAlchemy, which would begin anew each time; SQLite is told nothing
+            return job(self._connection)
+        except BaseException:
+            self._drop()
+            raise
         finally:
             self._taken.release()
 
     def close(self) -> None:
         """Close the connection."""
+        with self._taken:
+            self._drop()
         self._engine.dispose()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

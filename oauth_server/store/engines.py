@@ -16,8 +16,15 @@ APPLICATION = "mcp-docker-server"  # how PostgreSQL lists our connections, unles
 BUSY_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000  # PostgreSQL: for the lock of a row or table
 POOL_SIZE = 8
-# A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
-_DURABLE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=67108864")
+_DURABLE = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    # A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
+    "journal_size_limit=67108864",
+    # Pages. Most are written again and again: the longer they wait in the WAL, the fewer go into the file.
+    "wal_autocheckpoint=4000",
+)
 # Milliseconds. The server ends what takes too long before we stop waiting (store.ANSWER_SECONDS), and the transaction
 # of a machine that vanished soon after. Set by a statement: poolers such as PgBouncer refuse start-up parameters.
 _SERVING = {"statement_timeout": 8_000, "lock_timeout": LOCK_TIMEOUT_MS, "idle_in_transaction_session_timeout": 20_000}
@@ -55,7 +62,7 @@ def _prepare_file(path: Path) -> None:
         raise StoreError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _sqlite(url: URL, begin: str, pool_size: int, pragmas: tuple[str, ...] = _DURABLE) -> Engine:
+def _sqlite(url: URL, begin: str | None, pool_size: int, pragmas: tuple[str, ...] = _DURABLE) -> Engine:
     # The pool's rollback on return ends what a failed COMMIT leaves open (a full disk, for one).
     engine = create_engine(
         url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0, hide_parameters=True
@@ -71,9 +78,11 @@ def _sqlite(url: URL, begin: str, pool_size: int, pragmas: tuple[str, ...] = _DU
             connection.close()  # the pool never sees it, and it may hold a lock
             raise
 
-    @event.listens_for(engine, "begin")
-    def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+    if begin is not None:
+
+        @event.listens_for(engine, "begin")
+        def start(connection: Any) -> None:
+            connection.exec_driver_sql(begin)
 
     return engine
 
@@ -122,8 +131,8 @@ class DatabaseFile:
         self._path = str(engines[0].url.database)
         self._opened = self._identity()
         for engine in engines:
-            event.listen(engine, "do_connect", self._check)
-            event.listen(engine, "begin", self._check, insert=True)
+            event.listen(engine, "do_connect", self.check)
+            event.listen(engine, "begin", self.check, insert=True)
 
     @property
     def failure(self) -> str | None:
@@ -138,7 +147,8 @@ class DatabaseFile:
             return None
         return found.st_dev, found.st_ino
 
-    def _check(self, *_: Any) -> None:
+    def check(self, *_: Any) -> None:
+        """Raise StoreUnavailableError unless the file is the one that was opened."""
         if self._identity() != self._opened:
             raise StoreUnavailableError(self.failure or "the database file is gone")
 
@@ -155,8 +165,8 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
 
 
 def open_at_once(url: URL) -> Engine:
-    """An engine on SQLite that reads, and waits for nobody."""
-    return _sqlite(url, "BEGIN", 1, (*_DURABLE, "busy_timeout=0"))
+    """An engine on SQLite that reads, and waits for nobody; each statement is a transaction of its own."""
+    return _sqlite(url, None, 1, (*_DURABLE, "busy_timeout=0"))
 
 
 def open_to_read(url: URL) -> Engine:

@@ -1,5 +1,6 @@
 """`Store.write(verb)` and `Store.read(verb)`: the only two ways to run a verb."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,8 +57,8 @@ class Store:
         self._file: DatabaseFile | None = None
         if sqlite:
             at_once = open_at_once(self._write_engine.url)
-            self._at_once = AtOnce(at_once)
             self._file = DatabaseFile(self._write_engine, self._read_engine, at_once)
+            self._at_once = AtOnce(at_once, self._file)
         self._writer = Writer(self._write_engine) if sqlite else None
         self._reading = Circuit(ANSWER_SECONDS, time.monotonic)
         # On SQLite, what keeps writers waiting keeps no reader.
@@ -119,11 +120,12 @@ class Store:
     async def _write(self, job: Callable[[Connection], T]) -> T:
         if self._writer is None:
             return await self._run("write", self._writing, partial(_recording, job))
-        with _told(), self._writing.trial(), anyio.fail_after(ANSWER_SECONDS):
-            # In the caller's context, as in a worker thread: what a verb records has the caller's address.
-            context = copy_context()
-            answer: T = await self._writer.submit(lambda connection: context.run(job, connection))
-            return answer
+        # In the caller's context, as in a worker thread: what a verb records has the caller's address.
+        context = copy_context()
+        with _told(), self._writing.trial():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer: T = await self._writer.submit(lambda connection: context.run(job, connection))
+                return answer
 
     async def _run(self, kind: Literal["read", "write"], circuit: Circuit, job: Callable[[Connection], T]) -> T:
         circuit.check()  # before waiting for a thread, all of which may wait for the database

@@ -9,9 +9,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from oauth_server import metrics
 from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.statements import command
 from oauth_server.store.verbs.audit import Pending, recording
 
 MAX_BATCH = 256
@@ -52,7 +54,9 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._connection: Connection | None = None
+        self._collected: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+        self._jobs: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -65,7 +69,12 @@ class Writer:
         with self._closing:
             if self._closed:
                 raise StoreUnavailableError("the store is closed")
-            self._jobs.put(Job(verb, loop, future))
+            collected = self._collected.get(loop)
+            if collected is None:
+                # What this turn of the loop asks for goes together: one commit, and the thread is woken once.
+                collected = self._collected[loop] = []
+                loop.call_soon(self._hand_over, loop)
+            collected.append(Job(verb, loop, future))
         return future
 
     @property
@@ -77,26 +86,36 @@ class Writer:
         """Run what waits, then end the thread."""
         with self._closing:
             self._closed = True
+            for loop in list(self._collected):
+                self._put(loop)
             self._jobs.put(None)
         self._thread.join()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._closing:
+            self._put(loop)
+
+    def _put(self, loop: asyncio.AbstractEventLoop) -> None:
+        collected = self._collected.pop(loop, None)
+        if collected:
+            self._jobs.put(collected)
 
     def _run(self) -> None:
         running = True
         while running:
-            first = self._jobs.get()
-            if first is None:
-                return
-            batch = [first]
-            while len(batch) < MAX_BATCH:
+            waiting = self._jobs.get()
+            batch: list[Job] = []
+            while waiting is not None:
+                batch += waiting
+                if len(batch) >= MAX_BATCH:
+                    break
                 try:
-                    job = self._jobs.get_nowait()
+                    waiting = self._jobs.get_nowait()
                 except queue.Empty:
                     break
-                if job is None:
-                    running = False
-                    break
-                batch.append(job)
+            running = waiting is not None
             self._answer(self._commit([job for job in batch if not job.future.cancelled()]))
+        self._drop()
 
     def _commit(self, batch: list[Job]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -104,29 +123,39 @@ class Writer:
             return outcomes
         started = time.perf_counter()
         try:
-            with self._engine.begin() as connection, recording(connection) as recorded:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            connection = self._connection
+            with connection.begin(), recording(connection) as recorded:
                 outcomes.extend(self._run_one(connection, recorded, job) for job in batch)
         except Exception as error:  # noqa: BLE001 - whatever broke the commit is everybody's answer
+            self._drop()
             return [Outcome(job, None, error) for job in batch]
         metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started, "write")
         metrics.BATCH.observe(len(batch))
         metrics.QUEUE.set(self._jobs.qsize())
         return outcomes
 
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
+
     @staticmethod
     def _run_one(connection: Connection, recorded: list[Pending], job: Job) -> Outcome:
         before = len(recorded)
-        connection.exec_driver_sql("SAVEPOINT verb")
+        command(connection, "SAVEPOINT verb")
         try:
             value = job.verb(connection)
         except Exception as error:
             if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
                 raise  # a full disk, for one, made SQLite undo the whole transaction
             del recorded[before:]
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT verb")
-            connection.exec_driver_sql("RELEASE SAVEPOINT verb")
+            command(connection, "ROLLBACK TO SAVEPOINT verb")
+            command(connection, "RELEASE SAVEPOINT verb")
             return Outcome(job, None, error)
-        connection.exec_driver_sql("RELEASE SAVEPOINT verb")
+        command(connection, "RELEASE SAVEPOINT verb")
         return Outcome(job, value, None)
 
     @staticmethod

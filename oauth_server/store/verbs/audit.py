@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from oauth_server.store.chain import START, encoded, link
 from oauth_server.store.records import AuditEvent
 from oauth_server.store.schema import audit, audit_anchors, audit_heads
+from oauth_server.store.statements import Statement
 from oauth_server.store.verbs.upsert import insert_if_absent, put
 
 P = ParamSpec("P")
@@ -17,10 +18,11 @@ T = TypeVar("T")
 LANES: Final = 16  # at most: so many transactions of a PostgreSQL server commit events without waiting for one another
 _PENDING: Final = "pending audit events"  # in the `info` of a connection
 _FIELDS: Final = tuple(AuditEvent.__dataclass_fields__)
-_INSERT = insert(audit).inline()
+_ROW: Final = (*_FIELDS, "lane", "position", "hash")
+_INSERT: Final = Statement(insert(audit).inline().values({name: bindparam(name) for name in _ROW}))
 _HEAD = select(audit_heads.c.lane, audit_heads.c.position, audit_heads.c.hash)
-_FREE = _HEAD.order_by(audit_heads.c.lane).limit(1).with_for_update(skip_locked=True)
-_TAKEN = _HEAD.where(audit_heads.c.lane == bindparam("of")).with_for_update()
+_FREE: Final = Statement(_HEAD.order_by(audit_heads.c.lane).limit(1).with_for_update(skip_locked=True))
+_TAKEN: Final = Statement(_HEAD.where(audit_heads.c.lane == bindparam("of")).with_for_update())
 
 
 class Pending(NamedTuple):
@@ -68,14 +70,15 @@ def recorded(
 
 
 def _write(connection: Connection, pending: list[Pending]) -> None:
-    lane, position, digest = connection.execute(_FREE).first() or _another_lane(connection)
+    free = _FREE.first(connection)
+    lane, position, digest = _another_lane(connection) if free is None else free.values()
     rows = []
     for event, encoding in pending:
         position += 1
         digest = link(digest, lane, position, encoding)
         values = {name: getattr(event, name) for name in _FIELDS}
         rows.append(values | {"lane": lane, "position": position, "hash": digest})
-    connection.execute(_INSERT, rows)  # a trigger moves the head
+    _INSERT.run_each(connection, rows)  # a trigger moves the head
 
 
 def _another_lane(connection: Connection) -> tuple[int, int, bytes]:
@@ -85,8 +88,9 @@ def _another_lane(connection: Connection) -> tuple[int, int, bytes]:
     if lanes < LANES and insert_if_absent(connection, audit_heads, begun):
         return lanes, *START
     any_of_them = random.randrange(max(1, lanes))  # noqa: S311 - spreads those who wait
-    lane, position, digest = connection.execute(_TAKEN, {"of": any_of_them}).one()
-    return lane, position, digest
+    taken = _TAKEN.first(connection, of=any_of_them)
+    assert taken is not None  # noqa: S101 - lanes are never removed
+    return taken["lane"], taken["position"], taken["hash"]
 
 
 def newest(connection: Connection, limit: int) -> list[AuditEvent]:

@@ -5,16 +5,18 @@ from dataclasses import asdict
 from dataclasses import replace as with_fields
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, or_, select, update
 
 from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Client
 from oauth_server.store.schema import clients, codes, consents
+from oauth_server.store.statements import Statement
 from oauth_server.store.verbs.revocations import end, readmit
 from oauth_server.store.verbs.rows import client_of
 from oauth_server.store.verbs.upsert import put
 
 _SELECT = select(clients)
+_FIELDS: Final = tuple(Client.__dataclass_fields__)
 # What a client may change about itself (RFC 7592 section 2.2); the rest is the store's own.
 _REPLACED: Final = (
     "name",
@@ -33,16 +35,22 @@ def _values(client: Client) -> dict[str, Any]:
     return asdict(client) | {"redirect_uris": list(client.redirect_uris), "grant_types": list(client.grant_types)}
 
 
-def not_ended(now: float) -> ColumnElement[bool]:
+def not_ended(now: float | ColumnElement[float]) -> ColumnElement[bool]:
     """The clients that did not end unused at or before `now` (Unix seconds)."""
     return or_(clients.c.last_used_at.is_not(None), clients.c.unused_until.is_(None), clients.c.unused_until > now)
+
+
+_FIND: Final = Statement(_SELECT.where(clients.c.client_id == bindparam("of"), not_ended(bindparam("now"))))
+_ADD: Final = Statement(insert(clients).inline().values({name: bindparam(name) for name in _FIELDS}))
+_USE: Final = Statement(
+    update(clients).where(clients.c.client_id == bindparam("of")).values(last_used_at=bindparam("now"))
+)
 
 
 @by_key
 def find(connection: Connection, client_id: str, now: float = 0.0) -> Client | None:
     """The client of that id, unless it ended unused by `now`."""
-    statement = _SELECT.where(clients.c.client_id == client_id, not_ended(now))
-    row = connection.execute(statement).mappings().first()
+    row = _FIND.first(connection, of=client_id, now=now)
     return None if row is None else client_of(row)
 
 
@@ -54,7 +62,7 @@ def newest(connection: Connection, limit: int, now: float = 0.0) -> list[Client]
 
 def add(connection: Connection, client: Client) -> None:
     """Store a new client."""
-    connection.execute(insert(clients).values(**_values(client)))
+    _ADD.run(connection, **_values(client))
 
 
 def configure(connection: Connection, client: Client, now: float, until: float) -> bool:
@@ -97,8 +105,7 @@ def replace(connection: Connection, client: Client, token_hash: bytes, consented
 
 def use(connection: Connection, client_id: str, now: float) -> bool:
     """Note that a client was given a token of its own; False when it is gone."""
-    statement = update(clients).where(clients.c.client_id == client_id).values(last_used_at=now)
-    return bool(connection.execute(statement).rowcount)
+    return bool(_USE.run(connection, of=client_id, now=now))
 
 
 def remove(connection: Connection, client_id: str, until: float, token_hash: bytes | None = None) -> bool:

@@ -3,11 +3,15 @@
 Sources: RFC 6749 sections 4.1.2 and 6, RFC 9700 section 4.14 (rotation and reuse detection).
 """
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from typing import Final
+
+from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, select, update
 
 from oauth_server.store.ages import CLOCK_SKEW, within
 from oauth_server.store.records import Client, Code, Grant, Issue, NewRefresh, Permitted, Refusal
 from oauth_server.store.schema import clients, codes, grants, refresh_tokens, users
+from oauth_server.store.statements import Statement
+from oauth_server.store.verbs import clients as clients_
 from oauth_server.store.verbs import documents
 from oauth_server.store.verbs.revocations import end
 from oauth_server.store.verbs.rows import USER_FIELDS, grant_of, user_of
@@ -17,13 +21,14 @@ _USER = tuple(users.c[name].label(f"user_{name}") for name in USER_FIELDS)
 # Every verb that locks several rows takes them in the order people, codes, clients, grants, refresh tokens, epoch, so
 # that no two wait for each other. The person's lock makes it certain that what is issued here is within their present
 # ceiling: whoever lowers it, or disables the person, waits, and then sees the grant; or has gone before.
-_CODE = (
+_CODE: Final = Statement(
     select(codes, *_USER)
     .join(users, users.c.user_id == codes.c.user_id)
+    .where(codes.c.code_hash == bindparam("hashed"))
     .with_for_update(read=True, of=users)
     .suffix_with("FOR UPDATE OF codes", dialect="postgresql")
 )
-_REFRESH = (
+_REFRESH: Final = Statement(
     select(
         refresh_tokens.c.used_at,
         refresh_tokens.c.idle_until,
@@ -40,17 +45,56 @@ _REFRESH = (
     )
     .join(grants, grants.c.grant_id == refresh_tokens.c.grant_id)
     .join(users, users.c.user_id == grants.c.user_id)
+    .where(refresh_tokens.c.token_hash == bindparam("hashed"))
     .with_for_update(read=True, of=users)
     # The grant's lock orders everything that happens to its family; the token's makes PostgreSQL read, after
     # having waited for it, what the other rotation made of the token.
     .suffix_with("FOR UPDATE OF grants, refresh_tokens", dialect="postgresql")
 )
 _GRANT = select(grants, users.c.username).join(users, users.c.user_id == grants.c.user_id)
+_CODE_FIELDS: Final = tuple(Code.__dataclass_fields__)
+
+
+def _insert(table: Table, *names: str) -> Statement:
+    return Statement(insert(table).inline().values({name: bindparam(name) for name in names}))
+
+
+_ENABLED: Final = Statement(
+    select(users.c.user_id)
+    .where(users.c.user_id == bindparam("of"), users.c.disabled.is_(False))
+    .with_for_update(read=True)
+)
+_KNOWN: Final = Statement(
+    select(clients.c.client_id).where(clients.c.client_id == bindparam("of")).with_for_update(read=True, key_share=True)
+)
+_ADD_CODE: Final = _insert(codes, *_CODE_FIELDS)
+_USE_CODE: Final = Statement(
+    update(codes).where(codes.c.code_hash == bindparam("hashed")).values(used_at=bindparam("now"))
+)
+_ADD_GRANT: Final = _insert(
+    grants,
+    "grant_id",
+    "user_id",
+    "client_id",
+    "scope",
+    "resources",
+    "auth_time",
+    "created_at",
+    "expires_at",
+    "document",
+)
+_ADD_REFRESH: Final = _insert(refresh_tokens, "token_hash", "grant_id", "issued_at", "idle_until")
+_ROTATE: Final = Statement(
+    update(refresh_tokens)
+    .where(refresh_tokens.c.token_hash == bindparam("hashed"))
+    .values(used_at=bindparam("now"), successor_hash=bindparam("successor"), sealed_successor=bindparam("sealed"))
+)
+_USED_AT: Final = Statement(select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == bindparam("hashed")))
 
 
 def add_code(connection: Connection, code: Code) -> None:
     """Store a freshly issued code."""
-    connection.execute(insert(codes).values(**{name: getattr(code, name) for name in Code.__dataclass_fields__}))
+    _ADD_CODE.run(connection, **{name: getattr(code, name) for name in _CODE_FIELDS})
 
 
 def add_code_and_consent(
@@ -65,13 +109,11 @@ def add_code_and_consent(
     `documented` is the client, for one that is known by its metadata document. False, and nothing is stored, when the
     person was disabled or the client deleted meanwhile; until the commit neither can happen.
     """
-    enabled = select(users.c.user_id).where(users.c.user_id == code.user_id, users.c.disabled.is_(False))
-    if connection.execute(enabled.with_for_update(read=True)).first() is None:
+    if _ENABLED.first(connection, of=code.user_id) is None:
         return False
     if documented is not None and code.document is not None:
         documents.remember(connection, documented, code.document, now)
-    known = select(clients.c.client_id).where(clients.c.client_id == code.client_id)
-    if connection.execute(known.with_for_update(read=True, key_share=True)).first() is None:
+    if _KNOWN.first(connection, of=code.client_id) is None:
         return False
     if given is not None:
         consent(connection, *given, now, code.document)
@@ -102,7 +144,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     seconds after the first use revokes the grant: the code was stolen. No code lives longer than `lifetime`
     (seconds). `resources` empty means those authorized.
     """
-    row = connection.execute(_CODE.where(codes.c.code_hash == code_hash)).mappings().first()
+    row = _CODE.first(connection, hashed=code_hash)
     if row is None:
         return Refusal("unknown")
     grant_id: str = row["grant_id"]
@@ -131,21 +173,20 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     scope = permitted.cut(row["scope"], user.scope)
     if not scope:
         return Refusal("scope", grant_id, username=row["user_username"])
-    connection.execute(update(codes).where(codes.c.code_hash == code_hash).values(used_at=now))
-    connection.execute(update(clients).where(clients.c.client_id == client_id).values(last_used_at=now))
-    connection.execute(
-        insert(grants).values(
-            grant_id=grant_id,
-            user_id=user.user_id,
-            client_id=client_id,
-            scope=scope,
-            resources=row["resources"],
-            auth_time=row["auth_time"],
-            created_at=now,
-            # Without a refresh token nothing of the grant outlives its access token.
-            expires_at=tokens_until if refresh is None else family_until,
-            document=row["document"],
-        )
+    _USE_CODE.run(connection, hashed=code_hash, now=now)
+    clients_.use(connection, client_id, now)
+    _ADD_GRANT.run(
+        connection,
+        grant_id=grant_id,
+        user_id=user.user_id,
+        client_id=client_id,
+        scope=scope,
+        resources=row["resources"],
+        auth_time=row["auth_time"],
+        created_at=now,
+        # Without a refresh token nothing of the grant outlives its access token.
+        expires_at=tokens_until if refresh is None else family_until,
+        document=row["document"],
     )
     if refresh is not None:
         _add_refresh(connection, grant_id, refresh, now)
@@ -153,10 +194,8 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
 
 
 def _add_refresh(connection: Connection, grant_id: str, refresh: NewRefresh, now: float) -> None:
-    connection.execute(
-        insert(refresh_tokens).values(
-            token_hash=refresh.token_hash, grant_id=grant_id, issued_at=now, idle_until=refresh.idle_until
-        )
+    _ADD_REFRESH.run(
+        connection, token_hash=refresh.token_hash, grant_id=grant_id, issued_at=now, idle_until=refresh.idle_until
     )
 
 
@@ -180,7 +219,7 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     again (sealed); later the token counts as stolen and its whole family is revoked. A scope or resource that
     exceeds the grant is refused without rotating. `scope` None and `resources` empty mean those of the grant.
     """
-    row = connection.execute(_REFRESH.where(refresh_tokens.c.token_hash == token_hash)).mappings().first()
+    row = _REFRESH.first(connection, hashed=token_hash)
     if row is None:
         return Refusal("unknown")
     grant_id: str = row["grant_id"]
@@ -214,20 +253,14 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
         sealed_successor=row["sealed_successor"] if graced else None,
     )
     if not graced:
-        connection.execute(
-            update(refresh_tokens)
-            .where(refresh_tokens.c.token_hash == token_hash)
-            .values(used_at=now, successor_hash=successor.token_hash, sealed_successor=sealed)
-        )
+        _ROTATE.run(connection, hashed=token_hash, now=now, successor=successor.token_hash, sealed=sealed)
         _add_refresh(connection, grant_id, successor, now)
     return issue
 
 
 def _unused(connection: Connection, token_hash: bytes) -> bool:
-    row: Row[tuple[float | None]] | None = connection.execute(
-        select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == token_hash)
-    ).first()
-    return row is not None and row[0] is None
+    row = _USED_AT.first(connection, hashed=token_hash)
+    return row is not None and row["used_at"] is None
 
 
 def revoke_grant(connection: Connection, grant_id: str, now: float, tokens_until: float) -> None:

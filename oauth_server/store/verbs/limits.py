@@ -5,25 +5,58 @@ through however many processes, no more than a bucket holds are under way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, case, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Double, Integer, bindparam, case, delete, select, update
 
 from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Bucket, Full
 from oauth_server.store.schema import failed_attempts as table
-from oauth_server.store.verbs.upsert import insert_or_change
+from oauth_server.store.statements import Statement
+from oauth_server.store.verbs.upsert import dialect_insert
 
 FORGOTTEN_AT_ONCE: Final = 20  # rows; an attempt adds two at most, so whatever is empty is gone soon
+
+
+def _seconds(name: str) -> ColumnElement[float]:
+    return bindparam(name, type_=Double())
+
+
+def _raising(dialect: str) -> Any:
+    # One statement: of many at once, each counts from where the one before it left.
+    now, instead, seconds, beyond = map(_seconds, ("now", "instead", "seconds", "beyond"))
+    # One whose level is higher than it can get was counted before the clock was set back.
+    level = case((table.c.empty_at > beyond, instead), (table.c.empty_at > now, table.c.empty_at), else_=now)
+    inserted = dialect_insert(dialect, table).values(key=bindparam("of"), empty_at=_seconds("first"))
+    changed = inserted.on_conflict_do_update(index_elements=["key"], set_={"empty_at": level + seconds})
+    return changed.returning(table.c.empty_at)
+
+
+_RAISE: Final = Statement(_raising)
+_LEVEL: Final = Statement(select(table.c.empty_at).where(table.c.key == bindparam("of")))
+_LOWER: Final = Statement(
+    update(table).where(table.c.key == bindparam("of")).values(empty_at=table.c.empty_at - bindparam("by"))
+)
+_DELETE: Final = Statement(delete(table).where(table.c.key == bindparam("of")))
+_DELETE_EMPTY: Final = Statement(
+    delete(table).where(table.c.key == bindparam("of"), table.c.empty_at <= bindparam("now"))
+)
+_EMPTY: Final = Statement(
+    select(table.c.key)
+    .where(table.c.empty_at <= bindparam("now"))
+    .order_by(table.c.empty_at)
+    .limit(bindparam("most", type_=Integer()))
+    .with_for_update(skip_locked=True)
+)
 
 
 @by_key
 def full(connection: Connection, buckets: Sequence[Bucket], now: float) -> Full | None:
     """The bucket that has no room for an attempt now; of several, the one that has room last."""
-    statement = select(table.c.key, table.c.empty_at).where(table.c.key.in_([bucket.key for bucket in buckets]))
-    levels = {row.key: row.empty_at for row in connection.execute(statement)}
-    raised = ((bucket, _level(bucket, levels.get(bucket.key, now), now) + bucket.interval) for bucket in buckets)
+    rows = ((bucket, _LEVEL.first(connection, of=bucket.key)) for bucket in buckets)
+    levels = ((bucket, now if row is None else row["empty_at"]) for bucket, row in rows)
+    raised = ((bucket, _level(bucket, level, now) + bucket.interval) for bucket, level in levels)
     found = [Full(bucket, _room_at(bucket, level)) for bucket, level in raised if _overflows(bucket, level, now)]
     return max(found, key=lambda one: one.until, default=None)
 
@@ -76,7 +109,7 @@ def add_up(connection: Connection, own: Mapping[bytes, float], now: float, most:
 
 def empty(connection: Connection, bucket: Bucket) -> bool:
     """Forget all attempts counted in a bucket; True when there were any."""
-    return bool(connection.execute(delete(table).where(table.c.key == bucket.key)).rowcount)
+    return bool(_DELETE.run(connection, of=bucket.key))
 
 
 def _in_order(buckets: Iterable[Bucket]) -> list[Bucket]:
@@ -108,23 +141,20 @@ def _room_at(bucket: Bucket, level: float) -> float:
 
 
 def _raise(connection: Connection, key: bytes, seconds: float, now: float, most: float, instead: float = 0.0) -> float:
-    # One statement: of many at once, each counts from where the one before it left.
-    # One whose level is higher than it can get was counted before the clock was set back.
-    level = case((table.c.empty_at > now + most, now + instead), (table.c.empty_at > now, table.c.empty_at), else_=now)
-    row = insert_or_change(connection, table, {"key": key}, {"empty_at": now + seconds}, {"empty_at": level + seconds})
-    return float(row.empty_at)
+    values = {"first": now + seconds, "now": now, "instead": now + instead, "beyond": now + most, "seconds": seconds}
+    row = _RAISE.first(connection, of=key, **values)
+    assert row is not None  # noqa: S101 - it is inserted or changed
+    return float(row["empty_at"])
 
 
 def _lower(connection: Connection, bucket: Bucket, now: float) -> None:
-    its = table.c.key == bucket.key
-    connection.execute(update(table).where(its).values(empty_at=table.c.empty_at - bucket.interval))
-    connection.execute(delete(table).where(its, table.c.empty_at <= now))
+    _LOWER.run(connection, of=bucket.key, by=bucket.interval)
+    _DELETE_EMPTY.run(connection, of=bucket.key, now=now)
 
 
 def forget(connection: Connection, now: float, limit: int) -> int:
     """Delete at most `limit` of the buckets that have emptied; how many."""
-    some = select(table.c.key).where(table.c.empty_at <= now).order_by(table.c.empty_at).limit(limit)
-    found = connection.scalars(some.with_for_update(skip_locked=True)).all()
+    found = _EMPTY.all(connection, now=now, most=limit)
     if found:
-        connection.execute(delete(table).where(table.c.key.in_(found)))
+        _DELETE.run_each(connection, [{"of": row["key"]} for row in found])
     return len(found)

@@ -1,9 +1,17 @@
 """Named values that belong to the whole installation."""
 
-from sqlalchemy import Connection, select
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
 
 from oauth_server.store.schema import meta
-from oauth_server.store.verbs.upsert import insert_if_absent, put
+from oauth_server.store.statements import Statement
+from oauth_server.store.verbs.upsert import dialect_insert, insert_if_absent, put
+
+_MADE: Final = Statement(
+    lambda dialect: dialect_insert(dialect, meta).values(name=bindparam("name"), value="").on_conflict_do_nothing()
+)
+_HELD: Final = Statement(select(meta.c.name).where(meta.c.name == bindparam("of")).with_for_update())
 
 
 def get(connection: Connection, name: str) -> str | None:
@@ -25,5 +33,5 @@ def get_or_create(connection: Connection, name: str, value: str) -> str:
 
 def lock(connection: Connection, name: str) -> None:
     """Hold a lock of that name until the transaction ends; whoever waits for it reads what the holder left."""
-    insert_if_absent(connection, meta, {"name": name, "value": ""})
-    connection.execute(select(meta.c.name).where(meta.c.name == name).with_for_update())
+    _MADE.run(connection, name=name)
+    _HELD.first(connection, of=name)

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, select, update
 
 from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Bounds, Bucket, Client, Full, TooMany
 from oauth_server.store.schema import clients
+from oauth_server.store.statements import Statement
 from oauth_server.store.verbs import initial_access_tokens, limits
 from oauth_server.store.verbs.clients import add
 from oauth_server.store.verbs.meta import lock
@@ -16,6 +17,25 @@ FORGOTTEN_AFTER: Final = 3600  # seconds after its end: by then no request that 
 FORGOTTEN_AT_ONCE: Final = 50  # rows; a registration adds one at most, so whatever has ended is gone soon
 _LOCK: Final = "registration_lock"
 _UNUSED: Final = clients.c.last_used_at.is_(None)
+_ENDED: Final = and_(_UNUSED, clients.c.unused_until <= bindparam("at"))
+_SAME: Final = clients.c.fingerprint == bindparam("print")
+_LASTING: Final = Statement(select(clients).where(_SAME, ~_UNUSED | (clients.c.unused_until > bindparam("until"))))
+_FORGOTTEN: Final = Statement(
+    select(clients.c.client_id)
+    .where(_ENDED)
+    .order_by(clients.c.unused_until)
+    .limit(bindparam("most", type_=Integer()))
+    .with_for_update(skip_locked=True)
+)
+_DELETE: Final = Statement(delete(clients).where(clients.c.client_id == bindparam("of")))
+_LET_GO: Final = Statement(update(clients).where(_SAME, _ENDED).values(fingerprint=None))
+_RENEW: Final = Statement(update(clients).where(_SAME, _UNUSED).values(unused_until=bindparam("until")))
+_FIND: Final = Statement(select(clients).where(_SAME))
+_WAITING: Final = Statement(
+    select(func.count().label("found"), func.min(clients.c.unused_until).label("first")).where(
+        _UNUSED, clients.c.unused_until > bindparam("now")
+    )
+)
 
 
 def register(connection: Connection, client: Client, bounds: Bounds, source_key: bytes, now: float) -> Client | TooMany:
@@ -40,8 +60,7 @@ def register(connection: Connection, client: Client, bounds: Bounds, source_key:
 @by_key
 def shared(connection: Connection, fingerprint: bytes, until: float) -> Client | None:
     """The client with that fingerprint, if it was used or ends unused later than `until`."""
-    lasting = ~_UNUSED | (clients.c.unused_until > until)
-    row = connection.execute(select(clients).where(clients.c.fingerprint == fingerprint, lasting)).mappings().first()
+    row = _LASTING.first(connection, print=fingerprint, until=until)
     return None if row is None else client_of(row)
 
 
@@ -53,33 +72,26 @@ def register_with_token(connection: Connection, client: Client, token_hash: byte
     return True
 
 
-def _ended(at: float) -> ColumnElement[bool]:
-    return and_(_UNUSED, clients.c.unused_until <= at)
-
-
 def forget(connection: Connection, at: float, limit: int) -> int:
     """Delete at most `limit` of the clients that had ended unused by then, to which no token was issued; how many."""
-    some = select(clients.c.client_id).where(_ended(at)).order_by(clients.c.unused_until).limit(limit)
-    found = connection.scalars(some.with_for_update(skip_locked=True)).all()
+    found = _FORGOTTEN.all(connection, at=at, most=limit)
     if found:
-        connection.execute(delete(clients).where(clients.c.client_id.in_(found)))
+        _DELETE.run_each(connection, [{"of": row["client_id"]} for row in found])
     return len(found)
 
 
 def _shared(connection: Connection, client: Client, fingerprint: bytes, now: float) -> Client | None:
-    same = clients.c.fingerprint == fingerprint
     # One that has ended is unknown, and stays so: whoever registers now gets another.
-    connection.execute(update(clients).where(same, _ended(now)).values(fingerprint=None))
-    connection.execute(update(clients).where(same, _UNUSED).values(unused_until=client.unused_until))
-    row = connection.execute(select(clients).where(same)).mappings().first()
+    _LET_GO.run(connection, print=fingerprint, at=now)
+    _RENEW.run(connection, print=fingerprint, until=client.unused_until)
+    row = _FIND.first(connection, print=fingerprint)
     return None if row is None else client_of(row)
 
 
 def _exceeded(connection: Connection, source_key: bytes, bounds: Bounds, now: float) -> TooMany | None:
-    waiting = select(func.count(), func.min(clients.c.unused_until)).where(_UNUSED, clients.c.unused_until > now)
-    found, first = connection.execute(waiting).one()
-    if found >= bounds.unused:
-        return TooMany("unused", first)
+    waiting = _WAITING.first(connection, now=now)
+    if waiting is not None and waiting["found"] >= bounds.unused:
+        return TooMany("unused", waiting["first"])
     bucket = Bucket("registration", source_key, bounds.from_source, bounds.window / bounds.from_source)
     full = limits.take(connection, (bucket,), now)
     return TooMany("from_source", full.until) if isinstance(full, Full) else None

@@ -1,5 +1,6 @@
 """Rows to records."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -18,14 +19,16 @@ USER_FIELDS = (
     "disabled",
 )
 
+Found = Mapping[str, Any] | RowMapping
 
-def user_of(row: RowMapping, prefix: str = "") -> User:
+
+def user_of(row: Found, prefix: str = "") -> User:
     """A User from the columns named `prefix` + field."""
     values: dict[str, Any] = {name: row[prefix + name] for name in USER_FIELDS}
     return User(**values)
 
 
-def client_of(row: RowMapping) -> Client:
+def client_of(row: Found) -> Client:
     """A Client from a row of `clients`."""
     values: dict[str, Any] = dict(row)
     values["redirect_uris"] = tuple(values["redirect_uris"])
@@ -33,7 +36,7 @@ def client_of(row: RowMapping) -> Client:
     return Client(**values)
 
 
-def grant_of(row: RowMapping) -> Grant:
+def grant_of(row: Found) -> Grant:
     """A Grant from a row of `grants` joined with its person."""
     values: dict[str, Any] = {name: row[name] for name in Grant.__dataclass_fields__}
     return Grant(**values)

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
+def dialect_insert(dialect: str, table: Table) -> Any:
+    """The INSERT of a dialect, which knows ON CONFLICT."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
 def _insert(connection: Connection, table: Table) -> Any:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return dialect_insert(connection.dialect.name, table)
 
 
 def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
@@ -22,12 +27,3 @@ def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Ma
     """Insert a row, or replace the values of the one that has this key."""
     statement = _insert(connection, table).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
-
-
-def insert_or_change(
-    connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any], changed: Mapping[str, Any]
-) -> Row[Any]:
-    """Insert a row, or set `changed` (expressions over the row itself) in the one that has this key; returns it."""
-    statement = _insert(connection, table).values(**key, **values)
-    statement = statement.on_conflict_do_update(index_elements=list(key), set_=dict(changed))
-    return connection.execute(statement.returning(*table.c)).one()

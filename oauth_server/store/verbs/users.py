@@ -1,17 +1,38 @@
 """People, their browser sessions and the consents they gave."""
 
 from collections.abc import Callable
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
 
 from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Revocation, Session, User
 from oauth_server.store.schema import browser_sessions, consents, grants, users
+from oauth_server.store.statements import Statement
 from oauth_server.store.verbs.revocations import bump, end, readmit, revoke
 from oauth_server.store.verbs.rows import USER_FIELDS, user_of
 from oauth_server.store.verbs.upsert import insert_if_absent
 
 _USER = tuple(users.c[name] for name in USER_FIELDS)
+_BY_USERNAME: Final = Statement(select(*_USER).where(users.c.username == bindparam("named")))
+_BY_ID: Final = Statement(select(*_USER).where(users.c.user_id == bindparam("of")))
+_SESSION: Final = Statement(
+    select(browser_sessions.c.auth_time, browser_sessions.c.expires_at, *_USER)
+    .join(users, users.c.user_id == browser_sessions.c.user_id)
+    .where(
+        browser_sessions.c.session_hash == bindparam("hashed"),
+        browser_sessions.c.expires_at > bindparam("now"),
+        users.c.disabled.is_(False),
+    )
+)
+_CONSENTED: Final = Statement(
+    select(consents.c.scope, consents.c.document).where(
+        consents.c.user_id == bindparam("of"),
+        consents.c.client_id == bindparam("to"),
+        consents.c.redirect_uri == bindparam("at"),
+        consents.c.resources == bindparam("on"),
+    )
+)
 
 
 def _insert_user(connection: Connection, user: User) -> None:
@@ -35,14 +56,14 @@ def add(connection: Connection, user: User) -> bool:
 @by_key
 def by_username(connection: Connection, username: str) -> User | None:
     """The user of that name, which is compared as stored (lower case)."""
-    row = connection.execute(select(*_USER).where(users.c.username == username)).mappings().first()
+    row = _BY_USERNAME.first(connection, named=username)
     return None if row is None else user_of(row)
 
 
 @by_key
 def by_id(connection: Connection, user_id: str) -> User | None:
     """The user with that `sub`."""
-    row = connection.execute(select(*_USER).where(users.c.user_id == user_id)).mappings().first()
+    row = _BY_ID.first(connection, of=user_id)
     return None if row is None else user_of(row)
 
 
@@ -141,19 +162,7 @@ def start_session(
 @by_key
 def session(connection: Connection, session_hash: bytes, now: float) -> Session | None:
     """The live session of an enabled user, None otherwise."""
-    row = (
-        connection.execute(
-            select(browser_sessions.c.auth_time, browser_sessions.c.expires_at, *_USER)
-            .join(users, users.c.user_id == browser_sessions.c.user_id)
-            .where(
-                browser_sessions.c.session_hash == session_hash,
-                browser_sessions.c.expires_at > now,
-                users.c.disabled.is_(False),
-            )
-        )
-        .mappings()
-        .first()
-    )
+    row = _SESSION.first(connection, hashed=session_hash, now=now)
     if row is None:
         return None
     return Session(session_hash, user_of(row), row["auth_time"], row["expires_at"])
@@ -192,15 +201,11 @@ def consented(
     document: bytes | None = None,
 ) -> tuple[str, ...]:
     """The scopes this person consented to before, for exactly this client, redirect URI, resource and document."""
-    row = connection.execute(
-        select(consents.c.scope, consents.c.document).where(
-            consents.c.user_id == user_id,
-            consents.c.client_id == client_id,
-            consents.c.redirect_uri == redirect_uri,
-            consents.c.resources == resources,
-        )
-    ).first()
-    return row.scope if row is not None and row.document == document else ()
+    row = _CONSENTED.first(connection, of=user_id, to=client_id, at=redirect_uri, on=resources)
+    if row is None or row["document"] != document:
+        return ()
+    scope: tuple[str, ...] = row["scope"]
+    return scope
 
 
 def consent(
