@@ -33,7 +33,7 @@ async def sweep(fleet: Fleet, rounds: int, say: Say) -> list[dict[str, Any]]:
     for column, name in REFRESH.columns.items():
         peer = await fleet.peer(name)
         warm = Lane(peer, REFRESH)
-        await warm.warm(REFRESH.units)
+        await warm.warm(peer.warm)
         for connections in SWEEP:
             lane = Lane(peer, REFRESH)
             lane.keys = warm.keys

@@ -109,7 +109,7 @@ async def measure(fleet: Fleet, row: Row, rounds: int, share: float = 1.0) -> di
             cells[column] = Cell(missing=str(error))
         else:
             cells[column] = lanes[column].cell
-            await lanes[column].warm(units // 2)
+            await lanes[column].warm(int(lanes[column].peer.warm * share))
     order = list(lanes)
     for number in range(rounds):
         turn = number % len(order)

@@ -50,13 +50,17 @@ class Paths:
 
 @dataclass
 class Peer:
-    """A running server and what its clients hold. `signed`: its access tokens are JWTs of ES256."""
+    """A running server and what its clients hold.
+
+    `signed`: its access tokens are JWTs of ES256. `warm`: units of a kind of work after which it gets no faster.
+    """
 
     server: Server
     paths: Paths
     slots: list[Slot]
     scope: str = SCOPE
     signed: bool = False
+    warm: int = 300
     issuer: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
 
