@@ -14,7 +14,9 @@ from bench.rows import MEMORY, OIDC, US
 from tests.support.postgres import postgres_server
 
 SWEEP = (1, 2, 4, 8, 16, 32, 64)
-REFRESH = Row("refresh with rotation", "refresh", (), 800, {US: "ours", MEMORY: "fastmcp-oauth", OIDC: "oidc/refresh"})
+REFRESH = Row("refresh with rotation", "refresh", (), 800, {})
+# A process of oidc-provider for each number of connections: its store forgets whoever did not ask lately.
+REFRESHING = {US: "ours", MEMORY: "fastmcp-oauth", OIDC: "oidc/{}"}
 WORKS = (
     REFRESH,
     Row("introspection", "introspect", (), 800, {}),
@@ -30,13 +32,10 @@ NewFleet = Callable[[], AbstractAsyncContextManager[Fleet]]
 async def sweep(fleet: Fleet, rounds: int, say: Say) -> list[dict[str, Any]]:
     """Refreshes over ever more connections: a row for each number of them and each server."""
     found = []
-    for column, name in REFRESH.columns.items():
-        peer = await fleet.peer(name)
-        warm = Lane(peer, REFRESH)
-        await warm.warm(peer.warm)
+    for column, name in REFRESHING.items():
         for connections in SWEEP:
-            lane = Lane(peer, REFRESH)
-            lane.keys = warm.keys
+            lane = Lane(await fleet.peer(name.format(connections)), REFRESH)
+            await lane.warm(lane.peer.warm, connections)
             for _ in range(rounds):
                 await lane.round(REFRESH.units, connections)
             told = lane.cell.told()

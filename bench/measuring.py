@@ -69,12 +69,12 @@ class Lane:
         self.keys: Any = None
         self.cell = Cell()
 
-    async def warm(self, units: int) -> None:
+    async def warm(self, units: int, connections: int = CONNECTIONS) -> None:
         """Do so many units that nobody measures."""
         if self.peer.signed:
             async with httpx2.AsyncClient() as http:
                 self.keys = (await http.get(f"{self.peer.url}{self.peer.paths.jwks}")).json()
-        await self._drive(units, CONNECTIONS)
+        await self._drive(units, connections)
 
     async def round(self, units: int, connections: int = CONNECTIONS) -> None:
         """Do so many units, and note what they cost."""

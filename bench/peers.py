@@ -97,6 +97,7 @@ class Fleet:
         """Start a server; `bare`: no client ever comes to it."""
         serving = serve(name, command, port, self.folder, environment(**(env or {})))
         server = await self.stack.enter_async_context(serving)
+        await server.settled()
         return Peer(server, paths, [Slot() for _ in range(0 if bare else self.slots)], issuer=server.url)
 
 

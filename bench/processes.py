@@ -17,6 +17,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 YARDSTICKS = Path(__file__).parent / "yardsticks"
 START_SECONDS = 60
+QUIET_SECONDS, QUIET_SHARE = 0.3, 0.05  # who uses so little of a core for so long has started
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME", "UV_CACHE_DIR")
 
 
@@ -73,18 +74,30 @@ class Server:
         return sum(int(one.memory_info().rss) for one in self._all())
 
     async def answers(self, pause: float) -> None:
-        """Wait until it listens, looking each `pause` seconds; raises UnmeasurableError when it ends before."""
+        """Wait until it answers, asking each `pause` seconds; raises UnmeasurableError when it ends before."""
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 said = self.log.read_text(encoding="utf-8", errors="replace").strip()
                 raise UnmeasurableError(f"{self.name} ended at once: {said[-500:]}")
             with suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.write(f"GET / HTTP/1.1\r\nHost: localhost:{self.port}\r\n\r\n".encode())
+                answered = await reader.read(1)
                 writer.close()
-                return
+                if answered:
+                    return
             await asyncio.sleep(pause)
-        raise UnmeasurableError(f"{self.name} did not listen within {START_SECONDS} seconds")
+        raise UnmeasurableError(f"{self.name} did not answer within {START_SECONDS} seconds")
+
+    async def settled(self) -> None:
+        """Wait until it does next to nothing: more workers may be starting, or what a start leaves for later."""
+        used = self.cpu()
+        for _ in range(int(START_SECONDS / QUIET_SECONDS)):
+            await asyncio.sleep(QUIET_SECONDS)
+            before, used = used, self.cpu()
+            if used - before < QUIET_SHARE * QUIET_SECONDS:
+                return
 
 
 @asynccontextmanager

@@ -128,6 +128,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md and its plots")
     parser.add_argument("--profile", metavar="NAME", help="profile this server at one kind of work, instead")
     wanted = parser.parse_args()
+    unknown = [word for word in wanted.only or () if word not in named]
+    if unknown:
+        parser.error(f"nothing that is measured has {unknown[0]!r} in its name; there are: {named}")
     few = wanted.quick
     wanted.rounds = wanted.rounds or (2 if few else 5)
     wanted.pairs = wanted.pairs or (3 if few else 15)
@@ -152,22 +155,22 @@ async def guarded(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def main() -> int:
     """Run, tell, and write what was asked for."""
     wanted = arguments()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             found = uvloop.run(guarded(wanted, Path(folder)))
-        except WrongAnswerError as error:
-            print(f"The run is spoiled: {error}", file=sys.stderr)
-            return 1
-        except UnmeasurableError as error:
-            print(f"This cannot be measured here: {error}", file=sys.stderr)
-            return 2
-        except asyncio.CancelledError:
-            print("Ended before the end.", file=sys.stderr)
-            return 1
-    if wanted.json:
-        wanted.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if wanted.write:
-        rendering.write(found)
+        if wanted.json:
+            wanted.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        if wanted.write:
+            rendering.write(found)
+    except WrongAnswerError as error:
+        print(f"The run is spoiled: {error}", file=sys.stderr)
+        return 1
+    except UnmeasurableError as error:
+        print(f"This cannot be done here: {error}", file=sys.stderr)
+        return 2
+    except asyncio.CancelledError:
+        print("Ended before the end.", file=sys.stderr)
+        return 1
     return 0
 
 
