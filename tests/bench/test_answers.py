@@ -62,7 +62,7 @@ WRONG = {
     "no refresh token": ("refresh", (), [reply(200, {**TOKENS, "refresh_token": None})], "not rotated"),
     "no access token": ("client_credentials", (), [reply(200, {"token_type": "Bearer"})], "no bearer token"),
     "another kind of token": ("client_credentials", (), [reply(200, {**TOKENS, "token_type": "DPoP"})], "no bearer"),
-    "an inactive token": ("introspect", (), [reply(200, {"active": False})], "inactive"),
+    "an inactive token": ("introspect", (), [reply(200, {**INTROSPECTED, "active": False})], "inactive"),
     "the token of somebody": ("introspect", (), [reply(200, {**INTROSPECTED, "client_id": "other"})], "inactive"),
     "an error for a code": ("code", (), [reply(302, Location=f"{CALLBACK}?error=access_denied")], "no code came"),
     "a page for a code": ("code", (), [reply(200, {})], "no code came"),
