@@ -89,7 +89,7 @@ async def open_services(
         revoked.on_key_change(keys.reload)
         await keys.open()
         tokens = Tokens(deployment, keys.current, revoked, clock)
-        clients = Clients(store, clock)
+        clients = Clients(store, clock, revoked)
         rate_limits = RateLimits(store, clock)
         client_documents = ClientDocuments(settings, connect, rate_limits, clock)
         assertions = ClientAssertions(deployment, store, connect, rate_limits, clock)

@@ -107,4 +107,8 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an event loop for `main`, the one of this process."""
     # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
     gc.freeze()
+    # A request makes some hundred objects and leaves none: to look after every 700 finds nothing, again and again.
+    gc.set_threshold(10_000, 20, 20)
+    # The thread that commits needs the interpreter twice for each commit, and a busy loop lets go of it only then.
+    sys.setswitchinterval(0.001)
     return anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})

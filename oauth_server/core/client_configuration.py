@@ -99,6 +99,7 @@ class ClientConfiguration:
         )
         if not done:
             raise _refused("the token was replaced by another update, or the client deleted")
+        await self._revoked.refresh()
         return client_information(changed, self._issuer, secret=secret, token=token)
 
     async def delete(self, client: Client) -> None:

@@ -1,14 +1,17 @@
 """Clients: found, listed and configured (RFC 6749 section 2)."""
 
 import hashlib
+from typing import Final
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, token_hash
-from oauth_server.core.revocation import ACCESS_TOKEN_MAX
+from oauth_server.core.revocation import ACCESS_TOKEN_MAX, TRUSTED_SECONDS, RevocationFilter
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import Client
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, documents
+
+MOST_KEPT: Final = 4096  # clients, some 6 MiB
 
 
 def secret_hash(secret: str) -> bytes:
@@ -17,15 +20,40 @@ def secret_hash(secret: str) -> bytes:
 
 
 class Clients:
-    """Looks clients up and checks that a token request comes from the client it names."""
+    """Looks clients up.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    With a revocation filter they are kept in memory until some process announces a change; whatever changes or deletes
+    a client announces that. Where the store does not answer, nothing is answered from memory.
+    """
+
+    def __init__(self, store: Store, clock: Clock, revoked: RevocationFilter | None = None) -> None:
         self._store = store
         self._clock = clock
+        self._revoked = revoked
+        self._kept: dict[str, Client] = {}
+        if revoked is not None:
+            revoked.on_change(self._forget)
 
     async def find(self, client_id: str) -> Client | None:
         """The client of that id; None for one that ended unused."""
-        return await self._store.read(clients.find, client_id, self._clock())
+        now, kept = self._clock(), self._kept
+        found = kept.get(client_id)
+        if found is not None and not _ended(found, now) and self._trusted():
+            return found
+        found = await self._store.read(clients.find, client_id, now)
+        # One that is known by its metadata document may say something else each time.
+        if found is not None and found.source != "document" and self._trusted():
+            kept[client_id] = found
+            if len(kept) > MOST_KEPT:
+                del kept[next(iter(kept))]
+        return found
+
+    def _trusted(self) -> bool:
+        return self._revoked is not None and self._store.answers and self._revoked.age <= TRUSTED_SECONDS
+
+    def _forget(self) -> None:
+        # Another dict: what is being read at this moment may be of before, and must not be kept.
+        self._kept = {}
 
     async def of_code(self, client: Client, code: str) -> Client:
         """A client known by its metadata document, as it was when a code was consented to."""
@@ -68,3 +96,8 @@ class Clients:
     async def newest(self, limit: int = 200) -> list[Client]:
         """The clients registered last."""
         return await self._store.read(clients.newest, limit, self._clock())
+
+
+def _ended(client: Client, now: float) -> bool:
+    """Whether it ended unused, as far as is known here: it may have been used, or given more time, since."""
+    return client.last_used_at is None and client.unused_until is not None and client.unused_until <= now

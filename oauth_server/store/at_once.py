@@ -18,9 +18,14 @@ _by_key: set[Callable[..., Any]] = set()
 
 
 def by_key(verb: V) -> V:
-    """Mark a verb that reads a handful of rows by their keys, whatever it is given."""
+    """Mark a verb that reads, and may write, a handful of rows by their keys, whatever it is given."""
     _by_key.add(verb)
     return verb
+
+
+def is_by_key(verb: object) -> bool:
+    """Whether a verb was marked so."""
+    return verb in _by_key
 
 
 class AtOnce:
@@ -31,10 +36,6 @@ class AtOnce:
         self._file = file
         self._connection: Connection | None = None
         self._taken = threading.Lock()  # a store may serve the loops of several threads
-
-    def takes(self, verb: Callable[..., Any]) -> bool:
-        """Whether a verb may be run here now."""
-        return verb in _by_key
 
     def run(self, job: Callable[[Connection], T]) -> T:
         """The job's answer. Raises StoreUnavailableError where somebody has to wait, or see what is wrong."""

@@ -165,8 +165,8 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
 
 
 def open_at_once(url: URL) -> Engine:
-    """An engine on SQLite that reads, and waits for nobody; each statement is a transaction of its own."""
-    return _sqlite(url, None, 1, (*_DURABLE, "busy_timeout=0"))
+    """An engine on SQLite for one reader and one writer, which keep their connections: it waits for nobody."""
+    return _sqlite(url, None, 2, (*_DURABLE, "busy_timeout=0"))
 
 
 def open_to_read(url: URL) -> Engine:

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from oauth_server import metrics
-from oauth_server.store.at_once import AtOnce
+from oauth_server.store.at_once import AtOnce, is_by_key
 from oauth_server.store.circuit import Circuit
 from oauth_server.store.engines import POOL_SIZE, DatabaseFile, open_at_once, open_engines
 from oauth_server.store.errors import StoreError, StoreUnavailableError, first_line
 from oauth_server.store.migrate import migrate
-from oauth_server.store.verbs.audit import recording
+from oauth_server.store.verbs.audit import recorded, recording
 from oauth_server.store.work import Work
 from oauth_server.store.writer import Writer
 
@@ -55,11 +55,12 @@ class Store:
             raise
         sqlite = self.engine_name == "sqlite"
         self._file: DatabaseFile | None = None
+        self._writer: Writer | None = None
         if sqlite:
             at_once = open_at_once(self._write_engine.url)
             self._file = DatabaseFile(self._write_engine, self._read_engine, at_once)
             self._at_once = AtOnce(at_once, self._file)
-        self._writer = Writer(self._write_engine) if sqlite else None
+            self._writer = Writer(at_once, self._file)
         self._reading = Circuit(ANSWER_SECONDS, time.monotonic)
         # On SQLite, what keeps writers waiting keeps no reader.
         self._writing = Circuit(ANSWER_SECONDS, time.monotonic) if sqlite else self._reading
@@ -68,30 +69,35 @@ class Store:
         self._limiter = anyio.CapacityLimiter(POOL_SIZE)
         self.write_failed = False
         """Whether the last write found the database unavailable: it may still be read."""
+        self.answers = True
+        """Whether the last use of it was answered."""
 
     async def write(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb in a transaction; return after its commit is durable."""
         metrics.VERBS.add("write")
         try:
-            answer = await self._write(partial(_with_connection, verb, args, kwargs))
+            answer = await self._write(partial(_with_connection, verb, args, kwargs), quick=_is_by_key(verb, args))
         except StoreUnavailableError:
             metrics.UNAVAILABLE.add("write")
-            self.write_failed = True
+            self.write_failed, self.answers = True, False
             raise
-        self.write_failed = False
+        self.write_failed, self.answers = False, True
         return answer
 
     async def read(self, verb: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb that only reads; on PostgreSQL each statement sees what is committed by then."""
         metrics.VERBS.add("read")
-        if self._at_once is not None and self._at_once.takes(verb):
+        if self._at_once is not None and _is_by_key(verb, args):
             with suppress(SQLAlchemyError, StoreUnavailableError):
                 return self._at_once.run(partial(_with_connection, verb, args, kwargs))
         try:
-            return await self._run("read", self._reading, partial(_with_connection, verb, args, kwargs))
+            answer = await self._run("read", self._reading, partial(_with_connection, verb, args, kwargs))
         except StoreUnavailableError:
             metrics.UNAVAILABLE.add("read")
+            self.answers = False
             raise
+        self.answers = True
+        return answer
 
     @property
     def failure(self) -> str | None:
@@ -117,14 +123,14 @@ class Store:
         if self._at_once is not None:
             self._at_once.close()
 
-    async def _write(self, job: Callable[[Connection], T]) -> T:
+    async def _write(self, job: Callable[[Connection], T], *, quick: bool) -> T:
         if self._writer is None:
             return await self._run("write", self._writing, partial(_recording, job))
         # In the caller's context, as in a worker thread: what a verb records has the caller's address.
         context = copy_context()
         with _told(), self._writing.trial():
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer: T = await self._writer.submit(lambda connection: context.run(job, connection))
+                answer: T = await self._writer.submit(lambda connection: context.run(job, connection), quick=quick)
                 return answer
 
     async def _run(self, kind: Literal["read", "write"], circuit: Circuit, job: Callable[[Connection], T]) -> T:
@@ -167,6 +173,10 @@ def _told() -> Iterator[None]:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _MISSING:
             raise StoreUnavailableError(first_line(error)) from error
         raise
+
+
+def _is_by_key(verb: Callable[..., Any], args: tuple[object, ...]) -> bool:
+    return is_by_key(args[1] if verb is recorded else verb)
 
 
 def _with_connection(

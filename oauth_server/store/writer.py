@@ -1,28 +1,32 @@
-"""The one writer thread of a process on SQLite: it runs what waits in one transaction, and answers after the commit."""
+"""The one writer of a process on SQLite: what waits is written together, and answered after one durable commit."""
 
 import asyncio
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from oauth_server import metrics
+from oauth_server.store.engines import BUSY_TIMEOUT_MS, DatabaseFile
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.statements import command
 from oauth_server.store.verbs.audit import Pending, recording
 
-MAX_BATCH = 256
+MAX_BATCH: Final = 256
+MAX_AT_ONCE: Final = 64  # at some 50 us each
 
 
 class Job(NamedTuple):
-    """One verb waiting to be run, and where its answer goes."""
+    """One verb waiting to be run, whether it is quick, and where its answer goes."""
 
     verb: Callable[[Connection], Any]
+    quick: bool
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
@@ -35,46 +39,49 @@ class Outcome(NamedTuple):
     error: BaseException | None
 
 
-def _settle(outcomes: list[Outcome]) -> None:
-    for job, value, error in outcomes:
-        if job.future.done():  # the caller was cancelled; the commit stands
-            continue
-        if error is None:
-            job.future.set_result(value)
-        else:
-            job.future.set_exception(error)
+class _Batch(NamedTuple):
+    """Jobs that are written together; what became of them, where they were run already and only the commit is due."""
+
+    jobs: list[Job]
+    outcomes: list[Outcome] | None
 
 
 class Writer:
     """Serialises all writes of this process; each verb has a savepoint, each batch one durable commit.
 
+    Quick verbs are run in the loop that asks, and committed by a thread: handing each statement to and fro between two
+    threads costs more than the statement. Whatever may take long, or has to wait for another process, is run by the
+    thread. One batch is under way at a time, and what is asked for meanwhile is the next.
+
     A verb that raises is rolled back alone. No answer leaves before the commit that holds it is on disk. A verb whose
     caller gave up before it began is not run: what was refused as unavailable must not happen later.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, file: DatabaseFile) -> None:
         self._engine = engine
+        self._file = file
         self._connection: Connection | None = None
+        self._patience = 0  # of the connection, in milliseconds
         self._collected: dict[asyncio.AbstractEventLoop, list[Job]] = {}
-        self._jobs: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._due: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._busy = False
         self._closed = False
-        self._closing = threading.Lock()
+        self._lock = threading.Lock()  # of the last four
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, verb: Callable[[Connection], Any]) -> asyncio.Future[Any]:
+    def submit(self, verb: Callable[[Connection], Any], *, quick: bool = False) -> asyncio.Future[Any]:
         """Queue a verb; the future carries its return value or what it raised. After the end: StoreUnavailableError."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        with self._closing:
+        with self._lock:
             if self._closed:
                 raise StoreUnavailableError("the store is closed")
             collected = self._collected.get(loop)
             if collected is None:
-                # What this turn of the loop asks for goes together: one commit, and the thread is woken once.
                 collected = self._collected[loop] = []
-                loop.call_soon(self._hand_over, loop)
-            collected.append(Job(verb, loop, future))
+                loop.call_soon(self._begin, loop, 0)
+            collected.append(Job(verb, quick, loop, future))
         return future
 
     @property
@@ -84,61 +91,119 @@ class Writer:
 
     def close(self) -> None:
         """Run what waits, then end the thread."""
-        with self._closing:
+        with self._lock:
             self._closed = True
-            for loop in list(self._collected):
-                self._put(loop)
-            self._jobs.put(None)
+        self._due.put(None)
         self._thread.join()
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._closing:
-            self._put(loop)
+    def _begin(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Begin a batch with what waits, unless the last turn of the loop brought more: then the next may as well."""
+        waiting = len(self._collected.get(loop, ()))
+        if seen < waiting < MAX_AT_ONCE:
+            loop.call_soon(self._begin, loop, waiting)
+            return
+        jobs = self._take(loop)
+        if jobs:
+            quick = len(jobs) <= MAX_AT_ONCE and all(job.quick for job in jobs)
+            self._due.put(_Batch(jobs, self._run_at_once(jobs) if quick else None))
 
-    def _put(self, loop: asyncio.AbstractEventLoop) -> None:
-        collected = self._collected.pop(loop, None)
-        if collected:
-            self._jobs.put(collected)
+    def _take(self, loop: asyncio.AbstractEventLoop) -> list[Job]:
+        """What waits in a loop, unless a batch is under way; that of the caller is from now on."""
+        with self._lock:
+            waiting = [] if self._busy else self._collected.pop(loop, [])
+            if len(waiting) > MAX_BATCH:
+                self._collected[loop] = waiting[MAX_BATCH:]
+            jobs = [job for job in waiting[:MAX_BATCH] if not job.future.cancelled()]
+            self._busy = self._busy or bool(jobs)
+        return jobs
 
     def _run(self) -> None:
-        running = True
-        while running:
-            waiting = self._jobs.get()
-            batch: list[Job] = []
-            while waiting is not None:
-                batch += waiting
-                if len(batch) >= MAX_BATCH:
-                    break
-                try:
-                    waiting = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            running = waiting is not None
-            self._answer(self._commit([job for job in batch if not job.future.cancelled()]))
+        ending = False
+        while not ending or self._busy:
+            batch = self._due.get()
+            if batch is not None:
+                self._finish(batch)
+            ending = ending or batch is None
+            for loop in list(self._collected) if ending else ():
+                while jobs := self._take(loop):
+                    self._finish(_Batch(jobs, None))
         self._drop()
 
-    def _commit(self, batch: list[Job]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        if not batch:
-            return outcomes
+    def _finish(self, batch: _Batch) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+        for outcome in self._commit(batch):
+            by_loop.setdefault(outcome.job.loop, []).append(outcome)
+        with self._lock:
+            self._busy = False
+            for loop in self._collected:
+                by_loop.setdefault(loop, [])
+        for loop, settled in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(self._settle, loop, settled)
+            except RuntimeError:  # the loop has ended, and with it whoever waited
+                with self._lock:
+                    self._collected.pop(loop, None)
+
+    def _settle(self, loop: asyncio.AbstractEventLoop, outcomes: list[Outcome]) -> None:
+        for job, value, error in outcomes:
+            if job.future.done():  # the caller was cancelled; the commit stands
+                continue
+            if error is None:
+                job.future.set_result(value)
+            else:
+                job.future.set_exception(error)
+        self._begin(loop, 0)
+
+    def _commit(self, batch: _Batch) -> list[Outcome]:
         started = time.perf_counter()
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
             connection = self._connection
-            with connection.begin(), recording(connection) as recorded:
-                outcomes.extend(self._run_one(connection, recorded, job) for job in batch)
+            outcomes = batch.outcomes
+            if connection is None or outcomes is None:
+                connection = self._transaction(BUSY_TIMEOUT_MS)
+                outcomes = self._run_all(connection, batch.jobs)
+            command(connection, "COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever broke the commit is everybody's answer
             self._drop()
-            return [Outcome(job, None, error) for job in batch]
+            return [Outcome(job, None, error) for job in batch.jobs]
         metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started, "write")
-        metrics.BATCH.observe(len(batch))
-        metrics.QUEUE.set(self._jobs.qsize())
+        metrics.BATCH.observe(len(batch.jobs))
+        metrics.QUEUE.set(sum(map(len, self._collected.values())))
         return outcomes
+
+    def _run_at_once(self, jobs: list[Job]) -> list[Outcome] | None:
+        """What becomes of the jobs before the commit; None where somebody has to wait, or see what is wrong."""
+        try:
+            return self._run_all(self._transaction(0), jobs)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self._drop()
+        except Exception:  # noqa: BLE001 - the thread runs them again, and tells
+            self._drop()
+        return None
+
+    def _transaction(self, patience: int) -> Connection:
+        """A connection in a new transaction, for whose lock it waited so many milliseconds at most."""
+        if self._connection is None:
+            self._connection, self._patience = self._engine.connect(), 0
+            self._connection.begin()  # for SQLAlchemy, which would begin anew each time; SQLite is told nothing
+        connection = self._connection
+        self._file.check()
+        if self._patience != patience:
+            command(connection, f"PRAGMA busy_timeout={patience}")
+            self._patience = patience
+        command(connection, "BEGIN IMMEDIATE")
+        return connection
+
+    def _run_all(self, connection: Connection, jobs: list[Job]) -> list[Outcome]:
+        with recording(connection) as recorded:
+            return [self._run_one(connection, recorded, job) for job in jobs]
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            # Not for the pool, which would take its word that a failed COMMIT has ended the transaction.
+            connection.invalidate()
             with suppress(SQLAlchemyError):
                 connection.close()
 
@@ -157,12 +222,3 @@ class Writer:
             return Outcome(job, None, error)
         command(connection, "RELEASE SAVEPOINT verb")
         return Outcome(job, value, None)
-
-    @staticmethod
-    def _answer(outcomes: list[Outcome]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
-        for outcome in outcomes:
-            by_loop.setdefault(outcome.job.loop, []).append(outcome)
-        for loop, settled in by_loop.items():
-            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
-                loop.call_soon_threadsafe(_settle, settled)

@@ -148,7 +148,7 @@ async def test_a_process_that_only_a_new_start_can_mend_is_not_alive(template: T
 
 async def test_a_process_without_its_writer_is_not_alive(server: Running) -> None:
     writer = server.services.store._writer
-    writer._jobs.put(None)
+    writer._due.put(None)
     await asyncio.to_thread(writer._thread.join)
     async with server.client() as http:
         live = await http.get("/healthz")

@@ -18,10 +18,11 @@ class Commits:
 
     def __init__(self, store: Store) -> None:
         self.count = 0
-        event.listen(store._write_engine, "commit", self._counted)
+        assert store._writer is not None
+        event.listen(store._writer._engine, "before_cursor_execute", self._counted)
 
-    def _counted(self, _connection: Connection) -> None:
-        self.count += 1
+    def _counted(self, _connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        self.count += statement == "COMMIT"
 
 
 @pytest.fixture
@@ -127,14 +128,17 @@ async def test_an_answer_leaves_only_after_the_commit(store: Store, empty_databa
 
 
 async def test_no_answer_comes_for_a_batch_whose_commit_fails(sqlite_store: Store) -> None:
-    def refuse(_connection: Connection) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+    def refuse(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("disk I/O error")
 
-    event.listen(sqlite_store._write_engine, "commit", refuse)
+    assert sqlite_store._writer is not None
+    engine = sqlite_store._writer._engine
+    event.listen(engine, "before_cursor_execute", refuse)
     jobs = [asyncio.create_task(sqlite_store.write(meta.remember, f"n{n}", "v")) for n in range(5)]
     found = await asyncio.gather(*jobs, return_exceptions=True)
     assert [str(outcome) for outcome in found] == ["disk I/O error"] * 5
-    event.remove(sqlite_store._write_engine, "commit", refuse)
+    event.remove(engine, "before_cursor_execute", refuse)
     for number in range(5):
         assert await sqlite_store.read(meta.get, f"n{number}") is None
     await sqlite_store.write(meta.remember, "after", "v")

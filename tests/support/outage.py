@@ -77,10 +77,10 @@ class Witness:
                 http.post("/oauth/token", data=refresh),
                 http.post("/oauth/token", data=code),
                 http.post("/oauth/revoke", data=form),
-                http.post("/oauth/introspect", data=form),
+                http.post("/oauth/introspect", data={**form, "client_id": "not-in-memory"}),
                 http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}),
                 http.get("/oauth/userinfo", headers=self.bearer),
-                http.get(self.client.url(Pkce.new())),
+                http.get(self.client.url(Pkce.new()), headers={"Cookie": f"mcp_session_{http.base_url.port}=x"}),
             ),
             LIMIT,
         )

@@ -7,6 +7,7 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from oauth_server.store.at_once import by_key
 from oauth_server.store.chain import START, encoded, link
 from oauth_server.store.records import AuditEvent
 from oauth_server.store.schema import audit, audit_anchors, audit_heads
@@ -49,6 +50,7 @@ def recording(connection: Connection) -> Iterator[list[Pending]]:
         info.pop(_PENDING, None)
 
 
+@by_key
 def append(connection: Connection, *events: AuditEvent) -> None:
     """Record events, in the commit of the transaction under way."""
     connection.info[_PENDING].extend(Pending(event, encoded(event)) for event in events)

@@ -11,7 +11,7 @@ from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Client
 from oauth_server.store.schema import clients, codes, consents
 from oauth_server.store.statements import Statement
-from oauth_server.store.verbs.revocations import end, readmit
+from oauth_server.store.verbs.revocations import bump, end, readmit
 from oauth_server.store.verbs.rows import client_of
 from oauth_server.store.verbs.upsert import put
 
@@ -83,7 +83,10 @@ def configure(connection: Connection, client: Client, now: float, until: float) 
     values = _values(client)
     client_id = values.pop("client_id")
     put(connection, clients, {"client_id": client_id}, values)
-    return client != known
+    if client == known:
+        return False
+    bump(connection)  # others keep clients in memory
+    return True
 
 
 def replace(connection: Connection, client: Client, token_hash: bytes, consented: Collection[str]) -> bool:
@@ -100,9 +103,11 @@ def replace(connection: Connection, client: Client, token_hash: bytes, consented
     connection.execute(
         delete(consents).where(consents.c.client_id == client.client_id, consents.c.redirect_uri.not_in(consented))
     )
+    bump(connection)  # others keep clients in memory
     return True
 
 
+@by_key
 def use(connection: Connection, client_id: str, now: float) -> bool:
     """Note that a client was given a token of its own; False when it is gone."""
     return bool(_USE.run(connection, of=client_id, now=now))

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, select, update
 
 from oauth_server.store.ages import CLOCK_SKEW, within
+from oauth_server.store.at_once import by_key
 from oauth_server.store.records import Client, Code, Grant, Issue, NewRefresh, Permitted, Refusal
 from oauth_server.store.schema import clients, codes, grants, refresh_tokens, users
 from oauth_server.store.statements import Statement
@@ -92,11 +93,13 @@ _ROTATE: Final = Statement(
 _USED_AT: Final = Statement(select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == bindparam("hashed")))
 
 
+@by_key
 def add_code(connection: Connection, code: Code) -> None:
     """Store a freshly issued code."""
     _ADD_CODE.run(connection, **{name: getattr(code, name) for name in _CODE_FIELDS})
 
 
+@by_key
 def add_code_and_consent(
     connection: Connection,
     code: Code,
@@ -121,6 +124,7 @@ def add_code_and_consent(
     return True
 
 
+@by_key
 def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their order, in one place
     connection: Connection,
     *,
@@ -199,6 +203,7 @@ def _add_refresh(connection: Connection, grant_id: str, refresh: NewRefresh, now
     )
 
 
+@by_key
 def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their order, in one place
     connection: Connection,
     *,
@@ -271,6 +276,7 @@ def revoke_grant(connection: Connection, grant_id: str, now: float, tokens_until
     end(connection, "grant", [grant_id], tokens_until)
 
 
+@by_key
 def revoke_by_refresh(
     connection: Connection, token_hash: bytes, client_id: str, now: float, tokens_until: float
 ) -> Grant | None:

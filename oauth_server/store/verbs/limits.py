@@ -61,6 +61,7 @@ def full(connection: Connection, buckets: Sequence[Bucket], now: float) -> Full 
     return max(found, key=lambda one: one.until, default=None)
 
 
+@by_key
 def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple[Bucket, ...] | Full:
     """Count an attempt in each of the buckets, and say which of them it filled; nothing is counted where one is full.
 
@@ -81,12 +82,14 @@ def take(connection: Connection, buckets: Sequence[Bucket], now: float) -> tuple
     return tuple(filled)
 
 
+@by_key
 def lower(connection: Connection, buckets: Sequence[Bucket], now: float) -> None:
     """Undo `take` as if the attempt had not been: each bucket loses this one."""
     for bucket in _in_order(buckets):
         _lower(connection, bucket, now)
 
 
+@by_key
 def give_back(connection: Connection, buckets: Sequence[Bucket], now: float) -> None:
     """Undo `take` after a success: a shared bucket loses this one attempt, any other is emptied."""
     for bucket in _in_order(buckets):

@@ -34,6 +34,7 @@ def revoke(connection: Connection, entries: Iterable[Revocation]) -> None:
         )
 
 
+@by_key
 def end(connection: Connection, kind: Kind, values: Iterable[str], until: float) -> None:
     """Announce what ended for good: its access tokens are refused, whenever they were issued."""
     revoke(connection, [Revocation(kind, value, until, until) for value in values])

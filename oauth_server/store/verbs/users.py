@@ -135,6 +135,7 @@ def set_scope(
     return sorted({row.client_id for row in exceeding})
 
 
+@by_key
 def start_session(
     connection: Connection,
     session_hash: bytes,
