@@ -19,7 +19,6 @@ def _axes(count: int, titles: Sequence[str]) -> tuple[Any, Any]:
     for one, title in zip(axes, titles, strict=True):
         one.set_title(title)
         one.set_xscale("log", base=2 if "connections" in title else 10)
-        one.set_ylim(bottom=0)
     return figure, axes
 
 

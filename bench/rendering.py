@@ -121,7 +121,7 @@ def render(found: Mapping[str, Any]) -> str:
     what = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     head = (
         f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, {machine['kernel']}; stores on "
-        f"{machine['filesystem']}. {what}."
+        f"{machine['filesystem']}. {what}. Load average before the run: {machine['load_before']}."
     )
     how = (
         f"One process, {found['connections']} connections, the access log off, SQLite with `synchronous=FULL`, access "

@@ -29,6 +29,7 @@ def result(name: str, columns: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A run that measured one row."""
     row = {"name": name, "units": 10, "rounds": 3, "columns": columns}
     machine = {"cores": 2, "cpu": "Some CPU", "memory_gib": 4, "kernel": "Linux 6", "filesystem": "ext4"}
+    machine["load_before"] = 0.5
     return {
         "command": f"bench/run.py --only {name}",
         "connections": 16,
