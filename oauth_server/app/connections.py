@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from oauth_server import metrics
+from oauth_server.app.joined import Joined
 from oauth_server.core.refusal_log import NO_ROUTE
 
 PATIENCE: Final = 30.0  # seconds for a request to arrive whole, and for an answer to be taken
@@ -101,6 +102,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True  # also before a head begins; what is not head is body and trailer
         self._held = 0  # bytes that came since the parser last handed something on
         self._fields = 0
+        self._joined: Joined | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Wait for a request; at the bound of connections, end the one that has been waited for longest."""
@@ -166,6 +168,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._held = 0
         super().on_headers_complete()
+        self._joined = self.cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -182,6 +185,8 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for an answer to be taken where it is the last one."""
+        if self._joined is not None:
+            self._joined.flush()  # of an answer that has a head alone
         super().on_response_complete()
         if self.transport.is_closing() and self.transport.get_write_buffer_size():
             self._waiting.add(self)

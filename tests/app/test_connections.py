@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -226,3 +227,24 @@ def test_a_process_may_open_as_many_files_as_the_system_allows() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 300
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["172", "True", "True"]
+
+
+async def test_the_head_and_the_body_of_an_answer_arrive_together(server: Running) -> None:
+    def pieces() -> set[bytes]:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            found = set()
+            for _ in range(100):
+                connection.sendall(head(server) + b"\r\n")
+                found.add(connection.recv(65536).partition(b"\r\n\r\n")[2])
+            return found
+
+    assert await asyncio.to_thread(pieces) == {b'{"status":"ok"}'}
+
+
+async def test_an_answer_that_is_a_head_alone_is_not_waited_for(server: Running, lines: AsyncExitStack) -> None:
+    reader, writer = await dial(server, lines)
+    for last in (b"", b"Connection: close\r\n"):
+        writer.write(head(server, "HEAD /healthz") + last + b"\r\n")
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert await asyncio.wait_for(reader.read(), 5) == b""
