@@ -46,7 +46,7 @@ class Run:
     def __init__(self, wanted: argparse.Namespace, folder: Path) -> None:
         self.wanted, self.folder = wanted, folder
         self.found: dict[str, Any] = {
-            "command": shlex.join(["uv", "run", "bench/run.py", *sys.argv[1:]]),
+            "command": f"uv run bench/run.py {shlex.join(_asked())}".strip(),
             "connections": CONNECTIONS,
             "machine": machine(folder),
             "versions": versions(),
@@ -103,6 +103,15 @@ class Run:
         self.found["targets"] = judged(self.found)
         say(show_targets(self.found["targets"]))
         return self.found
+
+
+def _asked() -> list[str]:
+    """The arguments without the file that the figures went to."""
+    found = list(sys.argv[1:])
+    if "--json" in found:
+        at = found.index("--json")
+        del found[at : at + 2]
+    return found
 
 
 async def _started(servers: Fleet, names: set[str]) -> None:
