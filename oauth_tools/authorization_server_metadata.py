@@ -1,5 +1,7 @@
 """mcp_oauth_authorization_server_metadata: this server's authorization server metadata (RFC 8414)."""
 
+from typing import Final
+
 from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
 
@@ -8,6 +10,11 @@ from oauth_server.core.services import Runtime
 from oauth_tools.common import Answer, admit, pretty, read_only, reply, schema
 
 NAME = "mcp_oauth_authorization_server_metadata"
+_DESCRIPTION: Final = """\
+Get this server's OAuth 2.1 authorization server metadata (RFC 8414).
+
+Use it to find the endpoints (authorize, token, register, revoke), the supported grant types, PKCE
+methods and client authentication methods. It is the document at /.well-known/oauth-authorization-server."""
 
 
 class AuthorizationServerMetadata(Answer):
@@ -34,15 +41,11 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
     @mcp.tool(
         name=NAME,
         title="Authorization server metadata",
+        description=_DESCRIPTION,
         annotations=read_only("Authorization server metadata"),
         output_schema=schema(AuthorizationServerMetadata),
     )
     async def authorization_server_metadata() -> ToolResult:
-        """Get this server's OAuth 2.1 authorization server metadata (RFC 8414).
-
-        Use it to find the endpoints (authorize, token, register, revoke), the supported grant types, PKCE
-        methods and client authentication methods. It is the document at /.well-known/oauth-authorization-server.
-        """
         services, _ = admit(runtime, NAME, {})
         document = authorization_server(services.deployment)
         where = services.deployment.url(AUTHORIZATION_SERVER_PATH)

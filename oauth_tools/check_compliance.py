@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastmcp import Context, FastMCP
 from fastmcp.apps.config import AppConfig
@@ -17,6 +17,13 @@ from oauth_tools.newest_reports import NewestReports
 from oauth_tools.view import VIEW_URI
 
 NAME = "mcp_oauth_check_compliance"
+_DESCRIPTION: Final = """\
+Check a server's OAuth against the MCP authorization specification, with evidence and fixes.
+
+Every check really asks the server and reports what it saw; failures come first, each with a fix. Use it to
+audit this server (the default; beyond depth passive with the scope mcp:admin) or another MCP server by its
+URL (with mcp:write; beyond depth passive only for the local operator, over stdio). The newest report stays
+readable as the resource oauth://compliance."""
 SPEC_VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 # Beyond depth passive it registers clients and walks flows, here or at another server, and says so to hosts that
 # run read-only tools unasked.
@@ -53,6 +60,7 @@ def register(mcp: FastMCP, runtime: Runtime, inspect: Inspect, newest: NewestRep
     @mcp.tool(
         name=NAME,
         title="Check OAuth compliance",
+        description=_DESCRIPTION,
         annotations=_ANNOTATIONS,
         output_schema=schema(ComplianceReport),
         app=AppConfig(resource_uri=VIEW_URI),
@@ -72,13 +80,6 @@ def register(mcp: FastMCP, runtime: Runtime, inspect: Inspect, newest: NewestRep
         ] = "passive",
         access_token: Annotated[str, Field(description="A token for the server, for checks that need one.")] = "",
     ) -> ToolResult:
-        """Check a server's OAuth against the MCP authorization specification, with evidence and fixes.
-
-        Every check really asks the server and reports what it saw; failures come first, each with a fix. Use it to
-        audit this server (the default; beyond depth passive with the scope mcp:admin) or another MCP server by its
-        URL (with mcp:write; beyond depth passive only for the local operator, over stdio). The newest report stays
-        readable as the resource oauth://compliance.
-        """
         services, principal = admit(runtime, NAME, {"server_url": server_url, "depth": depth})
         version = spec_version or SPEC_VERSIONS[-1]
         if version not in SPEC_VERSIONS:

@@ -82,5 +82,19 @@ def pretty(value: Any) -> str:
 
 @functools.cache
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The output schema of an answer; made once, read only."""
-    return model.model_json_schema(mode="serialization")
+    """The output schema of an answer, without references, which some clients do not follow; made once, read only."""
+    # FastMCP would resolve them anew for each list, by a library that brings an HTTP client with it.
+    found = model.model_json_schema(mode="serialization")
+    inlined: dict[str, Any] = _inlined(found, found.get("$defs", {}))
+    return inlined
+
+
+def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """The schema with each reference replaced by what it refers to; for models that do not hold themselves."""
+    if isinstance(node, list):
+        return [_inlined(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        node = definitions[node["$ref"].removeprefix("#/$defs/")] | {k: v for k, v in node.items() if k != "$ref"}
+    return {name: _inlined(value, definitions) for name, value in node.items() if name != "$defs"}

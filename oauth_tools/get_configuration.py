@@ -1,6 +1,6 @@
 """mcp_oauth_get_configuration: what is in force, and where each value comes from; never a secret."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
@@ -12,6 +12,11 @@ from oauth_server.core.services import Runtime, Services
 from oauth_tools.common import Answer, admit, read_only, reply, schema
 
 NAME = "mcp_oauth_get_configuration"
+_DESCRIPTION: Final = """\
+Get this server's OAuth configuration: every setting with its value and where it comes from.
+
+Use it to explain the server's behaviour (token lifetime, scopes, registration, allowed origins) or to find
+which environment variable to change. Secrets are never shown. Fields about the machine need mcp:admin."""
 
 # What tells about the machine and its people rather than about the protocol.
 OPERATOR_ONLY = frozenset(
@@ -100,15 +105,11 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
     @mcp.tool(
         name=NAME,
         title="OAuth configuration",
+        description=_DESCRIPTION,
         annotations=read_only("OAuth configuration"),
         output_schema=schema(Configuration),
     )
     async def get_configuration() -> ToolResult:
-        """Get this server's OAuth configuration: every setting with its value and where it comes from.
-
-        Use it to explain the server's behaviour (token lifetime, scopes, registration, allowed origins) or to find
-        which environment variable to change. Secrets are never shown. Fields about the machine need mcp:admin.
-        """
         services, principal = admit(runtime, NAME, {})
         answer = configuration(services, full=not missing((ADMIN,), principal.scope))
         return reply(answer, _text(answer))

@@ -12,6 +12,7 @@ from oauth_server.core.services import Runtime
 from oauth_tools.common import OFF
 
 NAME: Final = "debug_oauth"
+_DESCRIPTION: Final = "Find out why signing in at an MCP server fails, and repair its configuration step by step."
 LONGEST_URL: Final = 500
 
 _GUIDE: Final = """\
@@ -65,13 +66,12 @@ _OWN_PLACE: Final = (
 def register(mcp: FastMCP, runtime: Runtime) -> None:
     """Add the prompt."""
 
-    @mcp.prompt(name=NAME, title="Debug a server's OAuth")
+    @mcp.prompt(name=NAME, title="Debug a server's OAuth", description=_DESCRIPTION)
     def debug_oauth(
         server_url: Annotated[
             str, Field(description="The MCP endpoint that clients cannot use; empty: this server.")
         ] = "",
     ) -> str:
-        """Find out why signing in at an MCP server fails, and repair its configuration step by step."""
         deployment = runtime.services.deployment
         if not deployment.settings.enabled:
             raise PromptError(OFF, log_level=logging.DEBUG)

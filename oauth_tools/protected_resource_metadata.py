@@ -1,5 +1,7 @@
 """mcp_oauth_protected_resource_metadata: this server's protected resource metadata (RFC 9728)."""
 
+from typing import Final
+
 from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
 
@@ -9,6 +11,11 @@ from oauth_server.core.services import Runtime
 from oauth_tools.common import Answer, admit, pretty, read_only, reply, schema
 
 NAME = "mcp_oauth_protected_resource_metadata"
+_DESCRIPTION: Final = """\
+Get this MCP server's protected resource metadata (RFC 9728).
+
+Use it to learn which authorization server issues tokens for this server, which scopes exist and how a
+token is presented. It is the document at /.well-known/oauth-protected-resource/mcp."""
 
 
 class ProtectedResourceMetadata(Answer):
@@ -27,15 +34,11 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
     @mcp.tool(
         name=NAME,
         title="Protected resource metadata",
+        description=_DESCRIPTION,
         annotations=read_only("Protected resource metadata"),
         output_schema=schema(ProtectedResourceMetadata),
     )
     async def protected_resource_metadata() -> ToolResult:
-        """Get this MCP server's protected resource metadata (RFC 9728).
-
-        Use it to learn which authorization server issues tokens for this server, which scopes exist and how a
-        token is presented. It is the document at /.well-known/oauth-protected-resource/mcp.
-        """
         services, _ = admit(runtime, NAME, {})
         resource = services.deployment.resources.mcp
         document = protected_resource(services.deployment, resource)

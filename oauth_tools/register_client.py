@@ -1,6 +1,6 @@
 """mcp_oauth_register_client: the registration of /oauth/register, as a tool (RFC 7591)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
@@ -13,6 +13,12 @@ from oauth_server.core.services import Runtime
 from oauth_tools.common import Answer, admit, refusal, reply, schema
 
 NAME = "mcp_oauth_register_client"
+_DESCRIPTION: Final = """\
+Register a new OAuth client at this server (RFC 7591), as POST /oauth/register does.
+
+Use it to get a client_id for an application that cannot register itself. A client secret, when the method
+asks for one, and a registration access token, with which the client changes its registration, are returned
+once and cannot be shown again: store them at once."""
 
 
 class ClientInformation(Answer):
@@ -37,6 +43,7 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
     @mcp.tool(
         name=NAME,
         title="Register an OAuth client",
+        description=_DESCRIPTION,
         annotations=ToolAnnotations(
             title="Register an OAuth client",
             read_only_hint=False,
@@ -73,12 +80,6 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
             list[str] | None, Field(description="Where the browser may return to after signing out.")
         ] = None,
     ) -> ToolResult:
-        """Register a new OAuth client at this server (RFC 7591), as POST /oauth/register does.
-
-        Use it to get a client_id for an application that cannot register itself. A client secret, when the method
-        asks for one, and a registration access token, with which the client changes its registration, are returned
-        once and cannot be shown again: store them at once.
-        """
         metadata: dict[str, Any] = {
             name: value
             for name, value in {

@@ -1,6 +1,6 @@
 """mcp_oauth_validate_token: judge an access token check by check (RFC 9068 section 4)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastmcp import FastMCP
 from fastmcp.tools import ToolResult
@@ -13,6 +13,11 @@ from oauth_server.core.tokens import CHECKS, AccessToken
 from oauth_tools.common import Answer, admit, read_only, refusal, reply, schema
 
 NAME = "mcp_oauth_validate_token"
+_DESCRIPTION: Final = """\
+Check whether an access token of this server is valid, and say exactly which check fails and why.
+
+Use it when a request was refused with 401 or 403: the answer names the failed check (signature, expiry,
+audience, revocation, scope …) and the scopes that are missing. The token is not stored or repeated."""
 
 
 class TokenCheck(Answer):
@@ -52,6 +57,7 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
     @mcp.tool(
         name=NAME,
         title="Validate an access token",
+        description=_DESCRIPTION,
         annotations=read_only("Validate an access token"),
         output_schema=schema(TokenVerdict),
     )
@@ -64,11 +70,6 @@ def register(mcp: FastMCP, runtime: Runtime) -> None:
             str, Field(description="The resource the token must be meant for; empty: this MCP server.")
         ] = "",
     ) -> ToolResult:
-        """Check whether an access token of this server is valid, and say exactly which check fails and why.
-
-        Use it when a request was refused with 401 or 403: the answer names the failed check (signature, expiry,
-        audience, revocation, scope …) and the scopes that are missing. The token is not stored or repeated.
-        """
         services, _ = admit(runtime, NAME, {})
         try:
             wanted = scopes.parse(required_scopes)

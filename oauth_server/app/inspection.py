@@ -11,30 +11,28 @@ from oauth_server.compliance.form_visitor import FormVisitor
 from oauth_server.compliance.model import SpecVersion
 from oauth_server.compliance.runner import LIMITS, audit
 from oauth_server.outbound import Outbound
-from oauth_tools.check_compliance import Inspect, Inspection, Progress
+from oauth_tools.check_compliance import Inspection, Progress
 
 Face = Callable[[], AbstractAsyncContextManager[ASGIApp]]
 
 
-def inspector(face: Face, hosts: Collection[str]) -> Inspect:
-    """The check the tool runs; `face` opens this server's own HTTP app.
+async def inspect(
+    asked: Inspection, progress: Progress, face: Face, hosts: Collection[str]
+) -> tuple[dict[str, Any], str]:
+    """The check the tool runs: the report, structured and as text; `face` opens this server's own HTTP app.
 
     `hosts`: those that may be inside the network although the caller is not the local operator.
     """
-
-    async def inspect(asked: Inspection, progress: Progress) -> tuple[dict[str, Any], str]:
-        if not asked.own:
-            # Nobody can be asked here whether they run what the target names as its authorization server.
-            only = None if asked.depth == "passive" else (asked.server_url,)
-            outbound = Outbound(local=asked.local, allow=hosts, only=only, limits=LIMITS[asked.depth])
-            return await _audit(asked, outbound, progress)
-        async with face() as app:
-            # The server is asked over its own ASGI app: the same answers, and no name to resolve.
-            transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 0))
-            outbound = Outbound(local=True, transport=transport, limits=LIMITS[asked.depth])
-            return await _audit(asked, outbound, progress)
-
-    return inspect
+    if not asked.own:
+        # Nobody can be asked here whether they run what the target names as its authorization server.
+        only = None if asked.depth == "passive" else (asked.server_url,)
+        outbound = Outbound(local=asked.local, allow=hosts, only=only, limits=LIMITS[asked.depth])
+        return await _audit(asked, outbound, progress)
+    async with face() as app:
+        # The server is asked over its own ASGI app: the same answers, and no name to resolve.
+        transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 0))
+        outbound = Outbound(local=True, transport=transport, limits=LIMITS[asked.depth])
+        return await _audit(asked, outbound, progress)
 
 
 async def _audit(asked: Inspection, outbound: Outbound, progress: Progress) -> tuple[dict[str, Any], str]:

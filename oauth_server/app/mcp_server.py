@@ -14,7 +14,6 @@ from oauth_server.app import serving, telemetry
 from oauth_server.app.banner import banner
 from oauth_server.app.compose import Opened, open_services
 from oauth_server.app.face import http_face
-from oauth_server.app.inspection import inspector
 from oauth_server.app.log import announce
 from oauth_server.app.metrics_port import serving_metrics
 from oauth_server.app.mistakes import one_line_errors
@@ -24,6 +23,7 @@ from oauth_server.core.fetched import Connect
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.services import Runtime
 from oauth_server.core.settings import Settings, SettingsError
+from oauth_tools.check_compliance import Inspection, Progress
 from oauth_tools.register import register_all
 
 NAME = "MCP Docker Server"
@@ -56,8 +56,14 @@ class McpServer(FastMCP[None]):
         self._opened: Opened | None = None
         self._face: StarletteWithLifespan | None = None
         self._uvicorn: serving.Server | None = None
-        super().__init__(NAME, instructions=INSTRUCTIONS, version="0.1.0", lifespan=self._run_services)
-        register_all(self, self.runtime, inspector(self._probed_face, settings.check_hosts))
+        super().__init__(
+            NAME,
+            instructions=INSTRUCTIONS,
+            version="0.1.0",
+            lifespan=self._run_services,
+            dereference_schemas=False,  # there are no references in ours, and every list would look for them
+        )
+        register_all(self, self.runtime, self._inspect)
 
     @asynccontextmanager
     async def _run_services(self, _server: FastMCP[None]) -> AsyncIterator[None]:
@@ -81,6 +87,12 @@ class McpServer(FastMCP[None]):
             finally:
                 self.runtime.start(None)
                 self._opened = None
+
+    async def _inspect(self, asked: Inspection, progress: Progress) -> tuple[dict[str, Any], str]:
+        """Run a compliance check for the tool."""
+        from oauth_server.app.inspection import inspect  # noqa: PLC0415 - the auditor, which few processes need
+
+        return await inspect(asked, progress, self._probed_face, self.settings.check_hosts)
 
     @asynccontextmanager
     async def _probed_face(self) -> AsyncIterator[StarletteWithLifespan]:

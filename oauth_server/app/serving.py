@@ -107,6 +107,7 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an event loop for `main`, the one of this process."""
     # What was imported stays: looking through it for garbage again and again would halt every request for 0.1 s.
     gc.freeze()
+    gc.enable()  # as it is where nobody turned it off
     # A request makes some hundred objects and leaves none: to look after every 700 finds nothing, again and again.
     gc.set_threshold(10_000, 20, 20)
     # The thread that commits needs the interpreter twice for each commit, and a busy loop lets go of it only then.

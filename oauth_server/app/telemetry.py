@@ -7,13 +7,14 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
-from opentelemetry.metrics import CallbackOptions, Observation
 
 from oauth_server import metrics
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Observation
 
 NAME = "mcp-docker-server"
 _ENDPOINTS = (
@@ -76,6 +77,7 @@ def _trace(resource: Any) -> None:
 
 def _count(resource: Any) -> None:
     """Let the exporter read the same values as Prometheus, those of this process."""
+    from opentelemetry import metrics as otel_metrics  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
@@ -95,8 +97,10 @@ def _count(resource: Any) -> None:
             meter.create_observable_counter(name, [_samples(metric, part)], description=metric.documentation)
 
 
-def _samples(metric: metrics.Metric, part: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    def read(_options: CallbackOptions) -> Iterable[Observation]:
+def _samples(metric: metrics.Metric, part: str) -> "Callable[[CallbackOptions], Iterable[Observation]]":
+    from opentelemetry.metrics import Observation  # noqa: PLC0415
+
+    def read(_options: "CallbackOptions") -> Iterable[Observation]:
         return [Observation(value, labels) for name, labels, value in metric.samples() if name == metric.name + part]
 
     return read

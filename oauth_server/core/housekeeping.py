@@ -12,8 +12,8 @@ import anyio
 from oauth_server.core.clock import Clock, SteadyClock, random_id, steady
 from oauth_server.core.grants import CODE_LIFETIME
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
+from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.ages import CLOCK_SKEW
-from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, housekeeping, limits, registrations
 from oauth_server.store.verbs.housekeeping import Batch
@@ -80,23 +80,15 @@ class Housekeeping:
 
     async def run(self) -> None:
         """A round each minute, for ever; an unreachable store is waited for."""
-        reachable, ahead = True, self._ahead()
+        told, ahead = ToldOnce(logger, "expired rows cannot be deleted for now: %s"), self._ahead()
         while True:
             await self._sleep(INTERVAL * self._jitter(0.8, 1.2))
             before, ahead = ahead, self._ahead()
             self._notice(ahead - before)
             if self._steady() < self._rests_until:
                 continue
-            try:
+            with told.trial():  # the server serves without it, and the next round may succeed
                 await self.round()
-                reachable = True
-            except StoreUnavailableError as error:
-                if reachable:  # said once, not each minute
-                    logger.warning("expired rows cannot be deleted for now: %s", error)
-                reachable = False
-            except Exception:
-                # The server serves without it; the operator has to know, and the next round may succeed.
-                logger.exception("expired rows were not deleted")
 
     def _ahead(self) -> float:
         """How far the time is ahead of the clock that nobody sets: the same for ever, unless somebody sets the time."""

@@ -14,7 +14,7 @@ from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.keys import VERIFIES_AFTER, Keys, alive, in_force, signer
 from oauth_server.core.settings import ENV_NAMES, Settings, SettingsError
-from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.records import KeyUse, SigningKey
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys as verbs
@@ -69,17 +69,11 @@ class KeyRing:
 
     async def tend(self) -> None:
         """Do each second what is due, for ever; what fails is told once, and tried again."""
-        failing = False
+        told = ToldOnce(logger, "the signing keys cannot be rotated: %s")
         while True:
             await anyio.sleep(TEND_SECONDS)
-            try:
+            with told.trial():
                 await self.do_what_is_due()
-                failing = False
-            except Exception as error:
-                if not failing:
-                    told = isinstance(error, (StoreUnavailableError, SettingsError))
-                    logger.warning("the signing keys cannot be rotated: %s", error, exc_info=None if told else error)
-                failing = True
 
     async def do_what_is_due(self) -> None:
         """Make a key where none signs any more, rotate those of age, remove those whose last token has expired."""

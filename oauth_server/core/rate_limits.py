@@ -16,6 +16,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.errors import RateLimitedError
 from oauth_server.core.limits import bucket_key, source_of
 from oauth_server.core.policies import Policy
+from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
@@ -90,6 +91,13 @@ class RateLimits:
         self.admit(policy, key)
         self.count(policy, key)
 
+    def give_back(self, policy: Policy, key: str) -> None:
+        """Take back what `take` counted, where nothing came of it."""
+        bucket = self._buckets.get((policy, key))
+        if bucket is not None:
+            bucket.empty_at -= policy.interval
+            bucket.own = max(0.0, bucket.own - policy.interval)  # what the others know of already stays counted there
+
     def fill(self, policy: Policy, key: str, until: float) -> None:
         """Admit nothing until a Unix time, which the store said."""
         self.count(policy, key)
@@ -127,16 +135,11 @@ class RateLimits:
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
         """Reconcile each second, for ever; while the store does not answer, each process counts by itself."""
-        reachable = True
+        told = ToldOnce(logger, "rate limits are counted by this process alone: %s")
         while True:
             await sleep(ROUND)
-            try:
+            with told.trial():
                 await self.reconcile()
-                reachable = True
-            except StoreUnavailableError as error:
-                if reachable:  # said once, not each second
-                    logger.warning("rate limits are counted by this process alone: %s", error)
-                reachable = False
 
     def _forget(self, now: float) -> None:
         for _ in range(min(len(self._buckets), _FORGOTTEN_AT_ONCE)):

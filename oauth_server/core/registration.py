@@ -46,7 +46,7 @@ BOUNDS: Final = Bounds(
     # At a few kilobytes each, some tens of megabytes; a flood that fills it ends within a day by itself.
     unused=10_000,
 )
-_BY_ADDRESS: Final = Policy("registrations", BOUNDS.from_source, BOUNDS.window)
+BY_ADDRESS: Final = Policy("registrations", BOUNDS.from_source, BOUNDS.window)
 _UNUSED: Final = Policy("unused-clients", BOUNDS.unused, UNUSED_LIFETIME)
 _CEILING_LOOK: Final = 5  # seconds after which it is looked up again whether there is room for an unused client
 
@@ -160,20 +160,16 @@ class Registration:
             raise refused()
 
     async def _join(self, client: Client) -> Client:
-        now = client.created_at
-        source = caller()
+        """The client that has this fingerprint already, which is not bounded and not counted, or this one."""
+        now, source, known = client.created_at, caller(), None
         client = replace(client, registered_from=source, unused_until=now + UNUSED_LIFETIME)
         if not client.confidential:
             client = replace(client, fingerprint=(print_ := fingerprint(client)))
-            known = await self._store.read(registrations.shared, print_, now + UNUSED_LIFETIME - RENEWED_AFTER)
-            if known is not None:
+            known = await self._store.read(registrations.shared, print_, now)
+            if known is not None and not _is_renewed(known, now):
                 return known
-        # What a flood gets beyond its bounds costs neither the write lock nor a count of clients.
-        self._rate_limits.admit(_BY_ADDRESS, source)
-        self._rate_limits.take(NEW_CLIENTS, "")
-        known_full, until = self._ceiling
-        if now < until:
-            raise _too_many(known_full, source, now)
+        if known is None:
+            self._admit(source, now)
         outcome: Client | TooMany = await self._store.write(
             audit.recorded,
             lambda found: _registered(client) if found == client else None,
@@ -183,13 +179,23 @@ class Registration:
             bucket_key("registration", source),
             now,
         )
+        if known is None and outcome != client:  # of several that came at once, one is new
+            self._rate_limits.give_back(NEW_CLIENTS, "")
         if not isinstance(outcome, TooMany):
             return outcome
         if outcome.bound == "from_source":
-            self._rate_limits.fill(_BY_ADDRESS, source, outcome.until)
+            self._rate_limits.fill(BY_ADDRESS, source, outcome.until)
         else:
             self._ceiling = outcome, now + _CEILING_LOOK
         raise _too_many(outcome, source, now)
+
+    def _admit(self, source: str, now: float) -> None:
+        """Raise for what a flood gets beyond its bounds: it costs neither the write lock nor a count of clients."""
+        self._rate_limits.admit(BY_ADDRESS, source)
+        full, until = self._ceiling
+        if now < until:
+            raise _too_many(full, source, now)
+        self._rate_limits.take(NEW_CLIENTS, "")
 
 
 def parse_registration(
@@ -212,8 +218,14 @@ def parse_registration(
     )
 
 
+def _is_renewed(known: Client, now: float) -> bool:
+    """Whether a shared client that nobody used yet gets its full time back by being registered again."""
+    ends = known.unused_until if known.last_used_at is None else None
+    return ends is not None and ends <= now + UNUSED_LIFETIME - RENEWED_AFTER
+
+
 def _too_many(found: TooMany, source: str, now: float) -> TooManyRegistrationsError:
-    policy = _BY_ADDRESS if found.bound == "from_source" else _UNUSED
+    policy = BY_ADDRESS if found.bound == "from_source" else _UNUSED
     return TooManyRegistrationsError(policy, reason=f"for {source}", retry_after=max(1, math.ceil(found.until - now)))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 from starlette.requests import Request
@@ -25,7 +26,6 @@ class Front:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._page = pages.start(_start_view(deployment))
 
     async def get(self, request: Request) -> Response:
         """Show the start page; a client that looks for a stream of events is told where MCP is."""
@@ -33,6 +33,10 @@ class Front:
         if "text/event-stream" in accepted and "text/html" not in accepted:
             return error_reply(self._elsewhere())
         return page_reply(self._page)
+
+    @cached_property
+    def _page(self) -> str:
+        return pages.start(_start_view(self._deployment))
 
     async def post(self, request: Request) -> Response:
         """Refuse: whoever posts to the origin is an MCP client that was given the address without its path."""

@@ -106,7 +106,11 @@ def is_chained(connection: Connection) -> bool:
 def ends(connection: Connection, table: Any) -> dict[int, End]:
     """The heads or the anchors, by lane."""
     rows = connection.execute(select(table.c.lane, table.c.position, table.c.hash).order_by(table.c.lane))
-    return {lane: End(position, digest) for lane, position, digest in rows}
+    # SQLite keeps values of any type; one of another is the end of no lane.
+    return {
+        lane: End(position, digest) if isinstance(position, int) and isinstance(digest, bytes) else End(-1, b"")
+        for lane, position, digest in rows
+    }
 
 
 def check(connection: Connection, noted: Mark | None = None) -> Checked:
@@ -147,6 +151,8 @@ class _Walk:
         if row.lane not in self.heads:
             return f"{where} is in a lane that has no head"
         before = self.at[row.lane]
+        if not isinstance(row.position, int):
+            return f"{where} does not say what was recorded"
         if row.position > before.position + 1:
             return f"{row.position - before.position - 1} before {where} are missing"
         if row.position <= before.position:

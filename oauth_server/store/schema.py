@@ -59,7 +59,8 @@ class Json(TypeDecorator[Any]):
 
 def _index_where(name: str, column: str, condition: str) -> Index:
     """An index of the rows that meet a condition, for a query that states the same condition."""
-    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+    # The migration makes it so. Said in each dialect's words, it would have both loaded at every start.
+    return Index(name, column, info={"where": condition})
 
 
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))

@@ -16,6 +16,7 @@ from fastmcp.exceptions import ToolError
 from oauth_server.core import hasher, hashers, logins
 from oauth_server.core.policies import AUTHORIZATIONS, FETCHES, HOST_FETCHES, NEW_CLIENTS, REFUSALS, TOKEN_REQUESTS
 from oauth_server.core.policies import TOOL_CALLS as TOOLS
+from oauth_server.core.registration import BY_ADDRESS, RENEWED_AFTER, UNUSED_LIFETIME
 from tests.conftest import MakeServer
 from tests.support.authorize import browser_of, shown
 from tests.support.browser import Browser
@@ -177,6 +178,34 @@ async def test_all_new_clients_together_are_bounded_and_shared_ones_go_on(server
     assert rows(server) == before
     server.clock.advance(1)
     assert (await register("newer")).status_code == 201
+
+
+async def test_of_equal_public_registrations_at_once_one_counts(server: Running, client: OAuthClient) -> None:
+    async def register(name: str) -> httpx2.Response:
+        return await client.http.post("/oauth/register", json={"redirect_uris": [CALLBACK], "client_name": name})
+
+    fill(server, NEW_CLIENTS, "", room=42)
+    replies = await asyncio.gather(*(register("same") for _ in range(40)))
+    assert len({reply.json()["client_id"] for reply in replies}) == 1
+    assert [(await register(f"other {n}")).status_code for n in range(43)] == [201] * 41 + [429] * 2
+
+
+async def test_a_client_that_is_registered_already_costs_nothing_where_no_new_one_may_come(
+    server: Running, client: OAuthClient
+) -> None:
+    async def register(name: str) -> httpx2.Response:
+        body = {"redirect_uris": [CALLBACK], "client_name": name}
+        return await client.http.post("/oauth/register", json=body, headers=at(FLOODED))
+
+    first = await register("shared")
+    server.clock.advance(RENEWED_AFTER + 1)  # from then on it gets its full time back
+    fill(server, NEW_CLIENTS, "")
+    server.services.rate_limits.fill(BY_ADDRESS, FLOODED, server.clock() + 60)
+    assert (await register("new")).status_code == 429
+    again = await register("shared")
+    assert (again.status_code, again.json()["client_id"]) == (201, first.json()["client_id"])
+    server.clock.advance(UNUSED_LIFETIME - 1)
+    assert (await register("shared")).json()["client_id"] == first.json()["client_id"]
 
 
 @pytest.mark.parametrize("policy", [FETCHES, HOST_FETCHES])

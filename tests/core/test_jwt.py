@@ -52,6 +52,23 @@ def failed(token: str, types: frozenset[str] = ACCESS_TOKEN_TYPES, keys: dict[st
     return caught.value.check
 
 
+def test_a_key_that_does_not_sign_is_found_when_it_is_loaded() -> None:
+    whole = PRIVATE["RS256"].private_numbers()
+    numbers = rsa.RSAPrivateNumbers(
+        whole.p, whole.q, whole.d + 2, whole.dmp1 + 2, whole.dmq1, whole.iqmp, whole.public_numbers
+    )
+    damaged = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    pem = damaged.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    with pytest.raises(JwtError, match="the private key for RS256 does not sign"):
+        load_key(pem, "RS256")
+
+
+def test_a_key_of_another_kind_is_no_key_for_the_algorithm() -> None:
+    for alg, other in (("ES256", "RS256"), ("RS256", "ES256")):
+        with pytest.raises(JwtError, match=f"no private key for {alg}"):
+            load_key(PEMS[other], alg)
+
+
 @pytest.mark.parametrize("key", [EC_KEY, RSA_KEY], ids=["ES256", "RS256"])
 def test_what_is_signed_verifies_and_says_which_key(key: Key) -> None:
     token = sign(key, CLAIMS, "at+jwt")
@@ -64,15 +81,21 @@ def test_what_is_signed_verifies_and_says_which_key(key: Key) -> None:
 
 def test_the_kid_is_the_thumbprint_of_rfc_7638(monkeypatch: pytest.MonkeyPatch) -> None:
     class Public:
+        def verify(self, message: bytes, signature: bytes) -> bool:
+            return message == signature
+
         def to_dict(self) -> dict[str, str]:
             return {"kty": "RSA", "n": RFC_7638_N, "e": "AQAB", "alg": "RS256", "extra": "ignored"}
 
     class Private:
+        def sign(self, message: bytes) -> bytes:
+            return message
+
         def public_key(self) -> Public:
             return Public()
 
     monkeypatch.setattr(jwt.jwk, "construct", lambda *_: Private())
-    assert load_key("the RSA key of RFC 7638 section 3.1", "RS256").kid == RFC_7638_KID
+    assert load_key(PEMS["RS256"], "RS256").kid == RFC_7638_KID
 
 
 @pytest.mark.parametrize("key", [EC_KEY, RSA_KEY], ids=["ES256", "RS256"])

@@ -77,6 +77,7 @@ async def test_there_are_exactly_these_six_tools_and_lists_tell_how_to_use_them(
         assert tool.output_schema is not None
         assert tool.output_schema["type"] == "object"
         assert tool.output_schema["required"]
+        assert "$ref" not in json.dumps([schema, tool.output_schema])  # some clients follow none
 
 
 @pytest.mark.parametrize("name", CALLS)

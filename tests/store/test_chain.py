@@ -121,6 +121,15 @@ def test_any_two_rows_of_a_lane_that_change_places_are_found(changed: Any, lane:
     assert changed(swap).broken is not None
 
 
+def test_lanes_that_change_places_with_their_heads_are_found(changed: Any) -> None:
+    def swap(connection: Connection) -> None:
+        for table in ("audit", "audit_heads"):
+            for was, becomes in ((1, 9), (2, 1), (9, 2)):
+                connection.execute(text(f"UPDATE {table} SET lane = {becomes} WHERE lane = {was}"))  # noqa: S608
+
+    assert "does not say what was recorded" in changed(swap).broken
+
+
 @given(event=st.builds(happened, st.integers(0, 99)), lane=st.integers(0, LANES), after=ids(), data=st.data())
 def test_any_row_that_is_added_is_found(
     changed: Any, event: AuditEvent, lane: int, after: int, data: st.DataObject
@@ -143,10 +152,19 @@ def test_any_row_that_is_added_is_found(
         ("DELETE FROM audit WHERE id = 4", "1 before event 7 (lane 0, position 3) are missing"),
         ("UPDATE audit SET position = 1 WHERE id = 4", "event 4 (lane 0, position 1) stands where another one stood"),
         ("UPDATE audit SET actor = x'ff' WHERE id = 4", "event 4 (lane 0, position 2) does not say what was recorded"),
+        (
+            "UPDATE audit SET client_id = substr(actor, -1), actor = substr(actor, 1, length(actor) - 1) WHERE id = 4",
+            "event 4 (lane 0, position 2) does not say what was recorded",  # the same letters, in other fields
+        ),
+        ("UPDATE audit SET at = 'x' WHERE id = 4", "event 4 (lane 0, position 2) does not say what was recorded"),
+        ("UPDATE audit SET position = 'x' WHERE id = 4", "event 4 (lane 0, position x) does not say what was recorded"),
         ("DELETE FROM audit_heads WHERE lane = 1", "event 2 (lane 1, position 1) is in a lane that has no head"),
         ("DELETE FROM audit_heads", "event 1 (lane 0, position 1) is in a lane that has no head"),
         ("UPDATE audit_heads SET position = 4 WHERE lane = 2", "the head of lane 2 is not that of its last event"),
         ("UPDATE audit_heads SET hash = x'00'", "the head of lane 0 is not that of its last event"),
+        ("UPDATE audit_heads SET position = 'x'", "the head of lane 0 is not that of its last event"),
+        ("UPDATE audit_heads SET hash = 'x'", "the head of lane 0 is not that of its last event"),
+        ("INSERT INTO audit_anchors VALUES (0, 'x', x'00')", "1 before event 1 (lane 0, position 1) are missing"),
         ("UPDATE audit_heads SET lane = 9 WHERE lane = 2", "event 3 (lane 2, position 1) is in a lane that has no"),
         ("INSERT INTO audit_heads VALUES (7, 0, x'00')", "the heads of some lanes are missing"),
         ("INSERT INTO audit_anchors VALUES (7, 0, x'00')", "the heads of some lanes are missing"),

@@ -52,6 +52,23 @@ async def test_the_migrated_database_is_what_the_schema_says(store: Store) -> No
     assert await store.read(differences) == []
 
 
+async def test_partial_indexes_hold_the_rows_that_the_schema_says(store: Store) -> None:
+    def conditions(connection: Connection) -> dict[str, str]:
+        found = inspect(connection)
+        options = {
+            index["name"]: index.get("dialect_options", {})
+            for table in metadata.tables
+            for index in found.get_indexes(table)
+        }
+        option = f"{store.engine_name}_where"
+        return {str(name): str(each[option]).strip("()") for name, each in options.items() if option in each}
+
+    said = {
+        index.name: index.info["where"] for table in metadata.tables.values() for index in table.indexes if index.info
+    }
+    assert await store.read(conditions) == said != {}
+
+
 async def test_the_comparison_would_see_a_difference(store: Store) -> None:
     def drop_index(connection: Connection) -> None:
         connection.execute(text("DROP INDEX codes_by_end"))

@@ -8,10 +8,12 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PRODUCT: Final = "MCP Docker Server"
 
@@ -216,17 +218,22 @@ def message(*, title: str, text: str, hint: str | None = None, code: str | None 
 
 
 def _render(template: str, **values: object) -> str:
-    return _TEMPLATES.get_template(template).render(**values)
+    return _templates().get_template(template).render(**values)
 
 
-_TEMPLATES: Final = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    auto_reload=False,
-)
-_TEMPLATES.filters.update(inert=inert, host=_host)
-_TEMPLATES.globals.update(product=PRODUCT, stylesheet=STYLESHEET_PATH)
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - the first page brings it
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    templates.filters.update(inert=inert, host=_host)
+    templates.globals.update(product=PRODUCT, stylesheet=STYLESHEET_PATH)
+    return templates
