@@ -36,10 +36,10 @@ GATE = tuple(
         f"{method}, {era}",
         method.replace("/", "_"),
         (era,),
-        160,
+        units,
         {OFF: without, US: "ours", BARE: "fastmcp", AGAIN: without, JWT: "fastmcp-jwt"},
     )
-    for method, without in (("tools/list", "ours-off"), ("tools/call", "ours-open"))
+    for method, without, units in (("tools/list", "ours-off", 160), ("tools/call", "ours-open", 400))
     for era in ERAS
 )
 
