@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jose import jws
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from oauth_server.app.compose import open_services
 from oauth_server.core.deployment import deploy
@@ -48,6 +50,11 @@ class _Passing:
 
     async def __call__(self, _scope: Any, _receive: Any, _send: Any) -> None:
         self.calls += 1
+
+
+def _starlette(app: _Passing) -> Starlette:
+    """The application where FastMCP has its endpoint."""
+    return Starlette(routes=[Route("/mcp", app)])
 
 
 def _through(gate: Gate, token: str) -> Call:
@@ -95,7 +102,7 @@ async def measure(rounds: int) -> dict[str, float]:
         key = next(iter(tokens.keys.access.values()))
         app = _Passing()
         known = _issued(tokens, names[0], 1)[0]
-        passing = _through(Gate(app, runtime, lambda _scope, _error: None), known)
+        passing = _through(Gate(_starlette(app), runtime, lambda _scope, _error: None), known)
         found: dict[str, list[float]] = {"known token": [], "unknown token": [], "python-jose": [], "gate": []}
         for _ in range(rounds):
             fresh = _issued(tokens, names[0], COLD)

@@ -115,6 +115,11 @@ METRICS: Final[tuple[Metric, ...]] = tuple(found for found in list(globals().val
 _registries: list[CollectorRegistry] = []
 
 
+def started() -> bool:
+    """Whether this process counts."""
+    return bool(_registries)
+
+
 def start() -> CollectorRegistry:
     """Begin to count in this process; the registry with every metric, the same one each time."""
     if not _registries:

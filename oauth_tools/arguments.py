@@ -4,7 +4,6 @@ from typing import Any
 
 from fastmcp.exceptions import ValidationError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools import ToolResult
 from pydantic import ValidationError as PydanticValidationError
 
 from oauth_tools.common import refusal
@@ -15,8 +14,10 @@ MOST = 5  # problems told at once
 class PlainArgumentErrors(Middleware):
     """Names each argument with what is wrong, instead of the validator's own words; the value is never repeated."""
 
-    async def on_call_tool(self, context: MiddlewareContext[Any], call_next: CallNext[Any, ToolResult]) -> ToolResult:
-        """Call the tool."""
+    async def __call__(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        """Serve one request. There is no hook below: FastMCP's cost each request more than this does."""
+        if context.method != "tools/call":
+            return await call_next(context)
         try:
             return await call_next(context)
         except ValidationError as error:

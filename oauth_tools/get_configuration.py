@@ -66,6 +66,7 @@ def configuration(services: Services, *, full: bool) -> Configuration:
     deployment = services.deployment
     able = capabilities(deployment.settings)
     shown: dict[str, Any] = dict(deployment.settings.shown())
+    origins = deployment.settings.origins
     withheld = [] if full else sorted(OPERATOR_ONLY & shown.keys())
     paths = {
         "authorization": d.AUTHORIZE_PATH,
@@ -90,7 +91,7 @@ def configuration(services: Services, *, full: bool) -> Configuration:
         access_token_algorithm=able.signing_alg,
         endpoints={name: deployment.url(path) for name, path in paths.items()},
         settings=[
-            Setting(name=name, value=value, origin=deployment.settings.origins[name])
+            Setting(name=name, value=value, origin=origins[name])
             for name, value in shown.items()
             if name not in withheld
         ],

@@ -13,12 +13,19 @@ from oauth_server.core.services import Runtime
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_tools.common import caller
 
+_LISTS = frozenset(("tools/list", "resources/list", "resources/templates/list"))
+
 
 class CeilingFilter(Middleware):
     """Leaves out what the caller could never be granted; anonymous callers and the operator see everything."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+
+    async def __call__(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        """Step aside for everything but lists: FastMCP's hooks cost each request something."""
+        filtering = context.method in _LISTS
+        return await (super().__call__(context, call_next) if filtering else call_next(context))
 
     async def _ceiling(self) -> frozenset[str] | None:
         try:

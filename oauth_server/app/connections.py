@@ -156,7 +156,11 @@ class Connection(HttpToolsProtocol):
         if self._fields > MAX_FIELDS:
             raise _TooLargeError(431)
         if self._in_head:
-            super().on_header(name, value)
+            # As uvicorn has it, without the visit there: it is the part of a request that comes most often.
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand the request on; its body may still be on its way."""

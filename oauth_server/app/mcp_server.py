@@ -17,6 +17,7 @@ from oauth_server.app.face import http_face
 from oauth_server.app.log import announce
 from oauth_server.app.metrics_port import serving_metrics
 from oauth_server.app.mistakes import one_line_errors
+from oauth_server.app.no_state import NoState
 from oauth_server.core.clock import Clock, SteadyClock, steady
 from oauth_server.core.deployment import Deployment, deploy
 from oauth_server.core.fetched import Connect
@@ -62,6 +63,7 @@ class McpServer(FastMCP[None]):
             version="0.1.0",
             lifespan=self._run_services,
             dereference_schemas=False,  # there are no references in ours, and every list would look for them
+            session_state_store=NoState(),
         )
         register_all(self, self.runtime, self._inspect)
 

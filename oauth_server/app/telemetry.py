@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import fastmcp
 from opentelemetry import trace
 
 from oauth_server import metrics
@@ -27,6 +28,14 @@ logger = logging.getLogger(__name__)
 
 def set_up() -> bool:
     """Send traces and metrics to the endpoint of the environment; whether anybody takes the spans of this process."""
+    taken = _set_up()
+    if "FASTMCP_TELEMETRY_MODE" not in os.environ:
+        # FastMCP gathers a span's attributes for every call, also where nobody takes the span.
+        fastmcp.settings.telemetry_mode = "native" if taken else "propagation_only"
+    return taken
+
+
+def _set_up() -> bool:
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):

@@ -1,5 +1,6 @@
 """WWW-Authenticate challenges of the resource server (RFC 6750 section 3, RFC 9728 section 5.1)."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from oauth_server.core.deployment import Deployment
@@ -9,6 +10,7 @@ from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.scopes import ADMIN, READ, WRITE
 
 
+@lru_cache(maxsize=64)
 def metadata_url(resource: str) -> str:
     """Where a resource's metadata is served: path inserted after the well-known name (RFC 9728 section 3.1)."""
     parts = urlsplit(resource)
@@ -17,6 +19,11 @@ def metadata_url(resource: str) -> str:
 
 def _quote(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@lru_cache(maxsize=64)  # whoever has no token yet, comes with the same question as everybody
+def _bearer(fields: tuple[tuple[str, str], ...]) -> str:
+    return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
 
 
 def challenge(
@@ -41,7 +48,7 @@ def challenge(
     if not at_mcp:
         # The user's document shows this parameter; RFC 9728 clients read resource_metadata.
         fields.append(("resource", where))
-    return "Bearer " + ", ".join(f"{name}={_quote(value)}" for name, value in fields)
+    return _bearer(tuple(fields))
 
 
 def registration_challenge(error: OAuthError | None = None) -> str:

@@ -1,6 +1,7 @@
 """Where the server is: the settings together with the issuer, the resources and the names it answers to."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from oauth_server.core.resource_indicators import Resources, normalise, other_loopback
@@ -21,7 +22,7 @@ class Deployment:
     resources: Resources
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def secure(self) -> bool:
         """Whether browsers reach the issuer over https."""
         return self.issuer.startswith("https://")
@@ -52,16 +53,17 @@ class Deployment:
         own = {normalise(u) for u in (self.issuer, other_loopback(self.issuer) or self.issuer)}
         return normalise(url) in own or self.resources.canonical(url) is not None
 
-    @property
+    @cached_property
     def origins(self) -> frozenset[str]:
         """The browser origins that may call /mcp, sign in and consent: our own and those the operator named."""
         own = (self.issuer, other_loopback(self.issuer) or self.issuer)
         return frozenset((*own, *self.settings.allow_origins))
 
-    @property
+    @cached_property
     def host_names(self) -> frozenset[str]:
-        """The Host headers, but for loopback names, that this server answers to."""
-        return frozenset(urlsplit(u).netloc for u in (self.issuer, *self.resources.names))
+        """The Host headers that this server answers to; further loopback names are none of them, and served too."""
+        names = (self.issuer, *self.resources.names)
+        return frozenset(urlsplit(u).netloc for name in names for u in (name, other_loopback(name) or name))
 
 
 def deploy(settings: Settings, host: str, port: int, issuer: str | None = None) -> Deployment:

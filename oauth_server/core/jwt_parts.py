@@ -7,7 +7,7 @@ import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from oauth_server.store.ages import CLOCK_SKEW
 
@@ -44,7 +44,7 @@ def decoded(part: str) -> bytes:
 def parsed_object(data: bytes, part: str) -> dict[str, Any]:
     """The JSON object in a part of a token, which the error names; raises JwtError."""
     try:
-        value = json.loads(data)
+        value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         raise JwtError("format", f"the {part} is not JSON") from None
     if not isinstance(value, dict):
@@ -52,14 +52,28 @@ def parsed_object(data: bytes, part: str) -> dict[str, Any]:
     return value
 
 
-def header_of(token: str) -> dict[str, Any]:
-    """The header of a compact JWS, all three parts of which are well formed; raises JwtError."""
+class Jws(NamedTuple):
+    """A compact JWS, taken apart; `signed` is what the signature is over (RFC 7515 section 5.1)."""
+
+    header: dict[str, Any]
+    payload: bytes
+    signature: bytes
+    signed: bytes
+
+
+def taken_apart(token: str) -> Jws:
+    """The parts of a compact JWS, each of which is well formed; the header alone is parsed. Raises JwtError."""
     if len(token) > MAX_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - header.payload.signature
         raise JwtError("format", "not a compact JWS")
-    header, payload, signature = token.split(".")
-    decoded(payload)
-    decoded(signature)
-    return parsed_object(decoded(header), "header")
+    signed, _, signature = token.rpartition(".")
+    header, _, payload = signed.partition(".")
+    body, seal = decoded(payload), decoded(signature)
+    return Jws(parsed_object(decoded(header), "header"), body, seal, signed.encode("ascii"))
+
+
+def header_of(token: str) -> dict[str, Any]:
+    """The header of a compact JWS, all three parts of which are well formed; raises JwtError."""
+    return taken_apart(token).header
 
 
 def assertion_kid(token: str) -> str | None:

@@ -5,6 +5,7 @@ The first configured resource R and R/mcp are one resource with two names; a tok
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from oauth_server.core.errors import InvalidTargetError
@@ -39,6 +40,7 @@ def normalise(uri: str) -> str | None:
     return f"{parts.scheme}://{authority}{path}{query}"
 
 
+@lru_cache(maxsize=64)
 def other_loopback(uri: str) -> str | None:
     """The same URI under the other loopback name: localhost for 127.0.0.1 and the reverse; None for any other host."""
     parts = urlsplit(uri)

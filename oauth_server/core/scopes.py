@@ -55,5 +55,8 @@ def closed(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def missing(required: Iterable[str], held: Collection[str]) -> tuple[str, ...]:
     """What of `required` the holder of `held` lacks, the hierarchy taken into account."""
+    lacking = [scope for scope in required if scope not in held]
+    if not lacking:
+        return ()
     have = implied(held)
-    return tuple(scope for scope in required if scope not in have)
+    return tuple(scope for scope in lacking if scope not in have)

@@ -7,8 +7,10 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from oauth_server.core.access import Principal
 from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.errors import InvalidTokenError
@@ -16,6 +18,7 @@ from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, sign, veri
 from oauth_server.core.jwt_parts import JwtError, check_times, left_half_hash
 from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import Entry, RevocationFilter
+from oauth_server.core.scopes import implied
 
 CACHE_SIZE = 10_000
 # The checks of `verify` in their order, as its errors name them.
@@ -54,7 +57,12 @@ class AccessToken:
         """Whether the client acts for itself: then `subject` names it, and no person (RFC 9068 section 2.2)."""
         return self.subject == self.client_id
 
-    @property
+    @cached_property
+    def principal(self) -> Principal:
+        """The caller whom this token stands for."""
+        return Principal(self.subject, self.client_id, implied(self.scope))
+
+    @cached_property
     def revocable(self) -> tuple[Entry, ...]:
         """What a revocation may name to end this token."""
         return (
@@ -168,7 +176,7 @@ class Tokens:
         """
         self._revoked.require_trust()
         found = self._cached(token)
-        if audience is not None and not set(found.audience) & set(audience):
+        if audience is not None and not any(name in audience for name in found.audience):
             raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")
         grant_id = None if found.of_client else found.grant_id  # a client that acts for itself has no grant
         if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(

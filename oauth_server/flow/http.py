@@ -26,6 +26,7 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.refusal_log import NO_ROUTE, refused, shown_path
 from oauth_server.flow import pages
+from oauth_server.flow.deadlines import deadlines
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 64 * 1024
@@ -248,10 +249,14 @@ class Endpoint:
         handler = self._methods.get(request.method)
         if handler is None:
             return self._not_allowed(request)
+        task, late = asyncio.current_task(), deadlines()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        late.begin(task, ANSWER_SECONDS)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await handler(request)
-        except TimeoutError:
+            return await handler(request)
+        except asyncio.CancelledError:
+            if not late.end(task):
+                raise
             logger.warning("%s %s: no answer within %d seconds", request.method, request.url.path, ANSWER_SECONDS)
             return show(TemporarilyUnavailableError("The server was too busy to answer; try again in a few seconds."))
         except OAuthError as error:
@@ -265,6 +270,8 @@ class Endpoint:
         except Exception:
             logger.exception("%s failed", _shown(request))
             return show(ServerError())
+        finally:
+            late.end(task)
 
     def _not_allowed(self, request: Request) -> Response:
         allowed = ", ".join(self._methods)

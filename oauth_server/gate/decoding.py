@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from oauth_server.gate import batch
 
+_OF_REQUEST = JSONRPCRequest.model_fields.keys()
+
 
 class UndecodableError(Exception):
     """A body that is not one JSON-RPC message."""
@@ -16,6 +18,17 @@ class UndecodableError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _message(raw: object) -> object:
+    """One message, as the SDK decodes it; raises ValidationError."""
+    # With no member but a request's it can be no other kind that fits as well; the union of all kinds tries each.
+    if isinstance(raw, dict) and raw.keys() <= _OF_REQUEST:
+        try:
+            return JSONRPCRequest.model_validate(raw, by_name=False)
+        except ValidationError:
+            pass  # a notification, or nothing at all
+    return jsonrpc_message_adapter.validate_python(raw, by_name=False)
 
 
 def decode(body: bytes, *, batches: bool) -> tuple[Any, list[object]]:
@@ -28,9 +41,7 @@ def decode(body: bytes, *, batches: bool) -> tuple[Any, list[object]]:
     if several and not 0 < len(raw) <= batch.MOST:
         raise UndecodableError(INVALID_REQUEST, f"A batch has between 1 and {batch.MOST} messages")
     try:
-        messages: list[object] = [
-            jsonrpc_message_adapter.validate_python(item, by_name=False) for item in (raw if several else [raw])
-        ]
+        messages: list[object] = [_message(item) for item in (raw if several else [raw])]
     except ValidationError:
         raise UndecodableError(INVALID_REQUEST, "The body must be one JSON-RPC 2.0 message") from None
     if several and any(isinstance(item, JSONRPCRequest) and item.method == "initialize" for item in messages):

@@ -5,15 +5,15 @@ Sources: MCP authorization (RS-06, RS-09 to RS-19), RFC 6750 section 3, RFC 9728
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken as SdkAccessToken
 from mcp_types import INVALID_REQUEST
 from mcp_types.jsonrpc import JSONRPCRequest
-from starlette.datastructures import Headers
+from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oauth_server.core.access import ANONYMOUS, NOBODY, SCOPE_KEY, Principal, operation_scope
@@ -28,11 +28,12 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
-from oauth_server.core.scopes import implied, missing
+from oauth_server.core.scopes import missing
 from oauth_server.core.services import Runtime, Services
-from oauth_server.core.tokens import AccessToken
 from oauth_server.gate import batch
+from oauth_server.gate.caller import Caller
 from oauth_server.gate.decoding import UndecodableError, decode
+from oauth_server.gate.fields import first, values
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 4 * 1024 * 1024  # what the MCP SDK accepts
@@ -45,8 +46,9 @@ class Gate:
     `page` makes the page for a refusal where a person's browser asked, None where a program did.
     """
 
-    def __init__(self, app: ASGIApp, runtime: Runtime, page: Callable[[Scope, OAuthError], Response | None]) -> None:
-        self._app = app
+    def __init__(self, app: Starlette, runtime: Runtime, page: Callable[[Scope, OAuthError], Response | None]) -> None:
+        self._starlette = app
+        self._app = _endpoint(app)
         self._runtime = runtime
         self._page = page
 
@@ -56,44 +58,44 @@ class Gate:
             await _without_slash(scope, send)
             return
         services = self._runtime.services
-        headers = Headers(scope=scope)
         try:
-            await self._judge(services, {**scope}, headers, receive, send)
+            await self._judge(services, scope, receive, send)
         except OAuthError as error:
-            await self._refuse(services, scope, headers, receive, send, error)
+            await self._refuse(services, scope, receive, send, error)
         except StoreUnavailableError as cause:
             logger.warning("the store is unavailable: %s", cause)
-            await self._refuse(services, scope, headers, receive, send, TemporarilyUnavailableError())
+            await self._refuse(services, scope, receive, send, TemporarilyUnavailableError())
 
-    async def _judge(self, services: Services, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _judge(self, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         settings, resources = services.deployment.settings, services.deployment.resources
-        token = bearer_token(headers.getlist("authorization")) if settings.enabled else None
+        token = bearer_token(values(scope, b"authorization")) if settings.enabled else None
         if not settings.enabled:
             principal = NOBODY  # the tools say how to switch OAuth on
         elif token is None:
             # Where a token is required, its absence is answered before the body is read.
             if settings.require_auth:
-                raise _MissingTokenError
+                await self._refuse(services, scope, receive, send, _MissingTokenError())
+                return
             principal = ANONYMOUS
         else:
             found = await services.tokens.verify(token, (resources.root, resources.mcp))
-            principal = Principal(found.subject, found.client_id, implied(found.scope))
-            scope["user"] = _sdk_user(token, found, services.deployment.issuer)
-        scope[SCOPE_KEY] = principal
+            principal = found.principal
+        # A copy: what the layers around this one go by stays as it is.
+        scope = {**scope, "app": self._starlette, SCOPE_KEY: principal}
+        if token is not None:
+            scope["user"] = Caller(token, found, services.deployment.issuer)
         if scope["method"] != "POST":
             # Every request stands alone: no stream to GET, no session to DELETE (TR-08, RFC 9110 section 15.5.6).
             raise MethodNotAllowedError("The MCP endpoint answers POST.")
         body = await _read(receive)
         if body is not None:
-            await self._answer(services, scope, headers, body, receive, send)
+            await self._answer(services, scope, body, receive, send)
 
-    async def _answer(
-        self, services: Services, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send
-    ) -> None:
+    async def _answer(self, services: Services, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Let the messages of a body through, if the caller holds the scope that each of them needs."""
         principal: Principal = scope[SCOPE_KEY]
         try:
-            raw, messages = decode(body, batches=headers.get("mcp-protocol-version", batch.VERSION) == batch.VERSION)
+            raw, messages = decode(body, batches=first(scope, b"mcp-protocol-version") in {None, batch.VERSION})
         except UndecodableError as error:
             await _undecodable(send, error)
             return
@@ -102,7 +104,7 @@ class Gate:
                 try:
                     await _check_scope(services, principal, request.method, request.params or {})
                 except InsufficientScopeError as error:
-                    await self._refuse(services, scope, headers, receive, send, error, request)
+                    await self._refuse(services, scope, receive, send, error, request)
                     return
         if isinstance(raw, list):
             await batch.answer(self._app, scope, raw, receive, send)
@@ -113,7 +115,6 @@ class Gate:
         self,
         services: Services,
         scope: Scope,
-        headers: Headers,
         receive: Receive,
         send: Send,
         error: OAuthError,
@@ -121,6 +122,12 @@ class Gate:
     ) -> None:
         reason = f"{error.check or 'request'}: {error.reason}"
         refused(logger, scope["method"], MCP_PATH, error.error, reason, route=MCP_PATH)
+        if isinstance(error, _MissingTokenError) and scope["method"] != "GET":
+            # How every client begins; the answer is made once.
+            value = challenge(services.deployment, MCP_PATH, first(scope, b"host") or "", None, error.needed)
+            await send({"type": "http.response.start", "status": 401, "headers": _no_token_head(value)})
+            await send({"type": "http.response.body", "body": _NO_TOKEN})
+            return
         fields: list[tuple[str, str]] = []
         if isinstance(error, TemporarilyUnavailableError):
             fields += error.headers().items()
@@ -129,15 +136,26 @@ class Gate:
         if error.status in (401, 403):
             shown = None if isinstance(error, _MissingTokenError) else error
             needed = error.needed if isinstance(error, _MissingTokenError) else None
-            value = challenge(services.deployment, MCP_PATH, headers.get("host", ""), shown, needed)
+            value = challenge(services.deployment, MCP_PATH, first(scope, b"host") or "", shown, needed)
             fields.append(("WWW-Authenticate", value))
-        page = self._page(scope, error)
+        page = self._page(scope, error) if scope["method"] == "GET" else None
         if page is not None:
             for name, value in fields:
                 page.headers[name] = value
             await page(scope, receive, send)
             return
-        await _send(send, error.status, fields, error.body() if request is None else _rpc_error(request, error))
+        await _send(send, error.status, fields, _body(error, request))
+
+
+def _endpoint(app: Starlette) -> ASGIApp:
+    """What serves MCP in FastMCP's app, with the app's own middleware, but without its routing.
+
+    Which route it is, the gate knows already; what fails, `Observed` answers.
+    """
+    [found] = [route.app for route in app.routes if isinstance(route, Route) and route.path == MCP_PATH]
+    for middleware, args, options in reversed(app.user_middleware):
+        found = middleware(found, *args, **options)
+    return found
 
 
 class _MissingTokenError(OAuthError):
@@ -150,6 +168,16 @@ class _MissingTokenError(OAuthError):
     def __init__(self, needed: str | None = None) -> None:
         super().__init__(check="token")
         self.needed = needed
+
+
+_NO_TOKEN = json.dumps(_MissingTokenError().body()).encode()
+_JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+
+
+def _body(error: OAuthError, request: JSONRPCRequest | None) -> bytes:
+    if request is not None:
+        return json.dumps(_rpc_error(request, error)).encode()
+    return _NO_TOKEN if isinstance(error, _MissingTokenError) else json.dumps(error.body()).encode()
 
 
 def _rpc_error(request: JSONRPCRequest, error: OAuthError) -> dict[str, Any]:
@@ -174,21 +202,6 @@ async def _check_scope(services: Services, principal: Principal, method: str, pa
     raise InsufficientScopeError((needed,))
 
 
-def _sdk_user(token: str, found: AccessToken, issuer: str) -> AuthenticatedUser:
-    """The caller as FastMCP's own dependencies know it (get_access_token and its kin)."""
-    return AuthenticatedUser(
-        SdkAccessToken(
-            token=token,
-            client_id=found.client_id,
-            scopes=list(found.scope),
-            expires_at=found.expires_at,
-            resource=found.audience[0],
-            subject=found.subject,
-            claims={"iss": issuer, "sub": found.subject, "client_id": found.client_id},
-        )
-    )
-
-
 async def _read(receive: Receive) -> bytes | None:
     """The whole body, None when the client went away."""
     body = bytearray()
@@ -206,7 +219,7 @@ async def _read(receive: Receive) -> bytes | None:
 async def _undecodable(send: Send, error: UndecodableError) -> None:
     refused(logger, "POST", MCP_PATH, "invalid_request", f"decode: {error}", route=MCP_PATH)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
-    await _send(send, 400, [], body)
+    await _send(send, 400, [], json.dumps(body).encode())
 
 
 async def _without_slash(scope: Scope, send: Send) -> None:
@@ -218,9 +231,16 @@ async def _without_slash(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _send(send: Send, status: int, fields: list[tuple[str, str]], body: Mapping[str, Any]) -> None:
-    data = json.dumps(body).encode()
-    own = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Content-Length", str(len(data))))
-    raw = [(name.lower().encode(), value.encode()) for name, value in (*fields, *own)]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+@lru_cache(maxsize=64)
+def _no_token_head(value: str) -> list[tuple[bytes, bytes]]:
+    return _head([("WWW-Authenticate", value)], _NO_TOKEN)
+
+
+def _head(fields: Iterable[tuple[str, str]], data: bytes) -> list[tuple[bytes, bytes]]:
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields]
+    return [*raw, *_JSON, (b"content-length", b"%d" % len(data))]
+
+
+async def _send(send: Send, status: int, fields: list[tuple[str, str]], data: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _head(fields, data)})
     await send({"type": "http.response.body", "body": data})

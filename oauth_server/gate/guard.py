@@ -8,7 +8,7 @@ import json
 import logging
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server.core import documents as d
@@ -16,6 +16,7 @@ from oauth_server.core.deployment import Deployment
 from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.settings import is_loopback_host
+from oauth_server.gate.fields import first, values
 
 ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
 ANY_ORIGIN = "/.well-known/"
@@ -41,23 +42,19 @@ class Guard:
             return
         # White space around a field's value is no part of it (RFC 9110 section 5.5); httptools hands on what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        await self._guarded(scope, receive, send)
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, path = Headers(scope=scope), scope["path"]
-        hosts = headers.getlist("host")
+        path, hosts = scope["path"], values(scope, b"host")
         if path not in ANY_HOST and not (len(hosts) == 1 and self._serves(hosts[0])):
             sentence = "This server does not answer to that Host; use the address of its issuer."
             await _refuse(scope, send, 421, sentence, f"Host {', '.join(hosts)}")
             return
-        origin = headers.get("origin")
+        origin = first(scope, b"origin")
         if path == MCP_PATH and origin is not None and origin not in self._deployment.origins:
             sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
             await _refuse(scope, send, 403, sentence, f"Origin {origin}")
             return
         cors = self._cors(path, origin)
-        if scope["method"] == "OPTIONS" and origin is not None and "access-control-request-method" in headers:
-            await _preflight(send, headers, cors)
+        if scope["method"] == "OPTIONS" and origin is not None and values(scope, b"access-control-request-method"):
+            await _preflight(scope, send, cors)
             return
         await self._app(scope, receive, self._decorated(send, cors, named=not path.startswith(ANY_ORIGIN)))
 
@@ -103,10 +100,10 @@ class Guard:
         return decorated
 
 
-async def _preflight(send: Send, headers: Headers, cors: str | None) -> None:
+async def _preflight(scope: Scope, send: Send, cors: str | None) -> None:
     fields = [("Vary", "Origin")]
     if cors is not None:
-        wanted = headers.get("access-control-request-headers", "")
+        wanted = first(scope, b"access-control-request-headers") or ""
         fields += [
             ("Access-Control-Allow-Origin", cors),
             ("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"),

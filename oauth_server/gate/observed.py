@@ -43,6 +43,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # Another message and list: an answer made once serves many requests.
                 message = {**message, "headers": [*message.get("headers", ()), (_HEADER, about.encode())]}
             await send(message)
 
@@ -76,13 +77,14 @@ def _id_of(scope: Scope) -> str:
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
-    route, method = route_of(scope), scope["method"]
-    metrics.REQUESTS.add(route, shown_method(method), str(status))
-    metrics.REQUEST_SECONDS.observe(seconds, route)
+    if metrics.started():
+        route = route_of(scope)
+        metrics.REQUESTS.add(route, shown_method(scope["method"]), str(status))
+        metrics.REQUEST_SECONDS.observe(seconds, route)
     if logger.isEnabledFor(logging.DEBUG):
         # No query: it may hold a code or a token.
         fields: dict[str, Any] = {
-            "method": shown_method(method),
+            "method": shown_method(scope["method"]),
             "path": shown_path(scope["path"]),
             "status": status,
             "duration_ms": round(seconds * 1000, 2),

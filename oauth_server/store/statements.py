@@ -85,7 +85,7 @@ class _Compiled:
             value = values[name] if default is _MISSING else values.get(name, default)
             given.append(value if process is None else process(value))
         if self._positional:
-            return given
+            return tuple(given)
         return dict(zip((name for name, _, _ in self._parameters), given, strict=True))
 
     def rows(self, cursor: Any) -> list[Row]:

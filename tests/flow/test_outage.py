@@ -27,6 +27,7 @@ def outage(server: Running, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Non
     def begin() -> None:
         monkeypatch.setattr(server.services.store, "read", fail)
         monkeypatch.setattr(server.services.store, "write", fail)
+        monkeypatch.setattr(server.services.store, "answers", False)  # as the look each half second finds out
 
     return begin
 

@@ -271,9 +271,9 @@ def plans(connection: Connection, run: Callable[[Connection], object]) -> list[s
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         seen.append((statement, parameters[0] if many else parameters))
 
-    event.listen(connection, "before_cursor_execute", note)
+    event.listen(connection.engine, "before_cursor_execute", note)
     run(connection)
-    event.remove(connection, "before_cursor_execute", note)
+    event.remove(connection.engine, "before_cursor_execute", note)
     postgresql = connection.dialect.name == "postgresql"
     if postgresql:  # small tables are read whole by themselves; so shows what could not be done otherwise
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from oauth_server.store import writer
 from oauth_server.store.records import Issue, Refusal, Revocation
 from oauth_server.store.schema import codes, refresh_tokens
 from oauth_server.store.store import Store
@@ -20,6 +21,12 @@ from oauth_server.store.verbs import administration, clients, grants, housekeepi
 from tests.support.stored import NOW, client, code, count, granted, people, redeem, rotate, sha
 
 Pair = tuple[Store, Store]
+
+
+@pytest.fixture(autouse=True)
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No verb is run in the loop, where one that stops would stop the other as well."""
+    monkeypatch.setattr(writer, "MAX_AT_ONCE", 0)
 
 
 class Halted:
