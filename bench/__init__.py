@@ -1,0 +1,1 @@
+"""What this server costs, measured beside others: `uv run bench/run.py`."""
