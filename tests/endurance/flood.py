@@ -24,7 +24,8 @@ from tests.support.oauth import CALLBACK, OAuthClient
 from tests.support.program import ROOT, SERVER, environment, free_port, program
 from tests.support.server import PASSWORD, Running
 
-FAMILIES = 40  # refresh tokens in use, so that none is asked for twice at once
+CLIENTS = 16  # so many that none meets the bound on its token requests
+FAMILIES = 4  # refresh tokens in use by each, so that none is asked for twice at once
 
 
 def say(text: str) -> None:
@@ -46,18 +47,21 @@ async def prepare(port: int) -> dict[str, Any]:
     """Sign in, consent, and collect what valid traffic needs."""
     far = cast("Running", Far(port))
     browser = Browser(far.url)
-    client = await OAuthClient.register(far, token_endpoint_auth_method="client_secret_basic")
-    found = [await client.tokens(browser) for _ in range(FAMILIES)]
+    clients = []
+    for _ in range(CLIENTS):
+        client = await OAuthClient.register(far, token_endpoint_auth_method="client_secret_basic")
+        found = [await client.tokens(browser) for _ in range(FAMILIES)]
+        await client.close()
+        tokens = {"access_token": found[-1]["access_token"], "refresh_tokens": [t["refresh_token"] for t in found]}
+        clients.append({"client_id": client.client_id, "client_secret": client.secret, **tokens})
     cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies.jar if "/oauth/authorize" in one.path)
     await browser.close()
-    await client.close()
     return {
         "url": far.url,
         "public_id": "mcp-docker-server-default",
-        "client_id": client.client_id,
-        "client_secret": client.secret,
-        "access_token": found[-1]["access_token"],
-        "refresh_tokens": [one["refresh_token"] for one in found],
+        "clients": clients,
+        "client_id": clients[0]["client_id"],
+        "access_token": clients[0]["access_token"],
         "cookie": cookie,
         "callback": CALLBACK,
     }
@@ -72,7 +76,7 @@ async def load(port: int, state: dict[str, Any], kind: str, rate: float, seconds
     out, _ = await process.communicate(json.dumps(order).encode())
     found: dict[str, Any] = json.loads(out)
     if kind == "valid":
-        state["refresh_tokens"] = found["refresh_tokens"]
+        state["clients"] = found["clients"]
     return found
 
 

@@ -81,63 +81,65 @@ class Valid:
         self._port: int = order["port"]
         self._idle: list[Wire] = []
         self._turn = 0
-        client = f"{self._state['client_id']}:{self._state['client_secret']}"
-        self._basic = "Basic " + b64encode(client.encode()).decode()
-        self._families: list[str] = self._state["refresh_tokens"]
+        self._clients: list[dict[str, Any]] = self._state["clients"]
 
     async def one(self) -> str:
         """One request, or for a code flow two; returns what it was. Raises AssertionError for a refusal."""
         self._turn += 1
         which = self._turn % 9
+        client = self._clients[self._turn // 9 % len(self._clients)]
         work = (
             self._call if which < 4 else self._introspect if which < 7 else self._refresh if which < 8 else self._flow
         )
         wire = self._idle.pop() if self._idle else Wire(self._port)
-        await work(wire)
+        await work(wire, client)
         self._idle.append(wire)
         return work.__name__
 
-    async def _call(self, wire: Wire) -> None:
+    async def _call(self, wire: Wire, client: dict[str, Any]) -> None:
         params = {"name": "mcp_oauth_get_configuration", "arguments": {}}
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         accept = {"Accept": "application/json, text/event-stream", "MCP_Protocol_Version": "2025-11-25"}
-        token = f"Bearer {self._state['access_token']}"
+        token = f"Bearer {client['access_token']}"
         body = json.dumps(message).encode()
         status, _, said = await wire.ask("POST", "/mcp", body, "application/json", Authorization=token, **accept)
         assert (status, b'"isError":true' in said.replace(b" ", b"")) == (200, False), said
 
-    async def _introspect(self, wire: Wire) -> None:
-        body = urlencode({"token": self._state["access_token"]}).encode()
-        status, _, said = await wire.ask("POST", "/oauth/introspect", body, Authorization=self._basic)
+    async def _introspect(self, wire: Wire, client: dict[str, Any]) -> None:
+        body = urlencode({"token": client["access_token"]}).encode()
+        status, _, said = await wire.ask("POST", "/oauth/introspect", body, Authorization=_basic(client))
         assert (status, b'"active":true' in said) == (200, True), said
 
-    async def _refresh(self, wire: Wire) -> None:
-        if not self._families:
+    async def _refresh(self, wire: Wire, client: dict[str, Any]) -> None:
+        if not client["refresh_tokens"]:
             return
-        form = {"grant_type": "refresh_token", "refresh_token": self._families.pop(0)}
-        status, _, said = await wire.ask("POST", "/oauth/token", urlencode(form).encode(), Authorization=self._basic)
+        form = {"grant_type": "refresh_token", "refresh_token": client["refresh_tokens"].pop(0)}
+        status, _, said = await wire.ask("POST", "/oauth/token", urlencode(form).encode(), Authorization=_basic(client))
         assert status == 200, said
-        self._families.append(json.loads(said)["refresh_token"])
+        client["refresh_tokens"].append(json.loads(said)["refresh_token"])
 
-    async def _flow(self, wire: Wire) -> None:
+    async def _flow(self, wire: Wire, client: dict[str, Any]) -> None:
         pkce = Pkce.new()
         asked = {
-            "client_id": self._state["client_id"],
+            "client_id": client["client_id"],
             "response_type": "code",
             "redirect_uri": CALLBACK,
             "code_challenge": pkce.challenge,
             "code_challenge_method": "S256",
             "scope": "mcp:read mcp:write",
         }
-        status, head, said = await wire.ask(
-            "GET", f"/oauth/authorize?{urlencode(asked)}", Cookie=self._state["cookie"], X_Forwarded_For="192.0.2.1"
-        )
+        sent = {"Cookie": self._state["cookie"], "X_Forwarded_For": f"198.51.100.{self._turn % 256}"}
+        status, head, said = await wire.ask("GET", f"/oauth/authorize?{urlencode(asked)}", **sent)
         assert status == 302, said
         code = head.partition(b"code=")[2].partition(b"&")[0].partition(b"\r")[0].decode()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
         form["code_verifier"] = pkce.verifier
-        status, _, said = await wire.ask("POST", "/oauth/token", urlencode(form).encode(), Authorization=self._basic)
+        status, _, said = await wire.ask("POST", "/oauth/token", urlencode(form).encode(), Authorization=_basic(client))
         assert status == 200, said
+
+
+def _basic(client: dict[str, Any]) -> str:
+    return "Basic " + b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
 
 
 class Hostile:
@@ -284,7 +286,7 @@ async def main() -> None:
         found = await at_rate(Valid(order), order["rate"], order["seconds"])
     else:
         found = await as_much_as_goes(Valid(order), order["seconds"])
-    json.dump(found | {"refresh_tokens": order["state"]["refresh_tokens"]}, sys.stdout)
+    json.dump(found | {"clients": order["state"]["clients"]}, sys.stdout)
 
 
 if __name__ == "__main__":
