@@ -121,6 +121,7 @@ def _target(url: str) -> Iterator[Any]:
 def _tables(size: Size, resource: str) -> Iterator[tuple[str, Sequence[str], Iterable[tuple[Any, ...]]]]:
     now = time.time()
     people = max(1, size.clients // 10)
+    columns: tuple[str, ...]
     columns = ("user_id", "username", "password_hash", "scope", "display_name", "email")
     columns = (*columns, "must_change_password", "disabled", "created_at")
     users = ((_named("user", n), f"user{n}", "x", SCOPE, "", "", False, False, now - DAY) for n in range(people))
@@ -145,8 +146,11 @@ _CLIENT: Final = (
 
 
 def _clients(size: Size, now: float) -> Iterator[tuple[Any, ...]]:
-    said = (json.dumps(["https://client.example/callback"]), json.dumps(["authorization_code", "refresh_token"]))
-    said = (*said, SCOPE, "web", "registered", "{}")
+    uris, grant_types = (
+        json.dumps(["https://client.example/callback"]),
+        json.dumps(["authorization_code", "refresh_token"]),
+    )
+    said = (uris, grant_types, SCOPE, "web", "registered", "{}")
     for number in range(size.clients):
         its = (_named("client", number), f"Client {number}", _hash(f"secret {number}"), "client_secret_basic")
         yield (*its, *said, now - DAY, now - DAY)

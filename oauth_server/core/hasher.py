@@ -11,7 +11,7 @@ import sys
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-NICE = 10  # beside a process that is not nice: a tenth of a processor
+NICE = 19  # beside a process that is not nice: a seventieth of a processor
 
 
 def argon2id() -> PasswordHasher:

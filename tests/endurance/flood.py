@@ -3,7 +3,8 @@
 `uv run python -m tests.endurance.flood [--pairs 3] [--seconds 15] [--hostile 300] [--workers 1] [--rate R]` starts a
 server as a process, measures how much valid traffic it serves, and then at half of that (or at R a second) the time of
 valid requests without and with so many hostile ones a second, in turns. Exit status 1 when the median of the pairs says
-that the flood more than doubled the 99th percentile, or when a valid request was refused.
+that the flood more than doubled the 99th percentile, or when a valid request was refused. With `--elsewhere` the
+hostile requests go to another server of the same machine, which tells what sharing its processors costs by itself.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,9 +104,18 @@ async def measure(wanted: argparse.Namespace, folder: Path) -> int:
     env = environment(folder, MCP_OAUTH_ADMIN_PASSWORD=PASSWORD, MCP_OAUTH_TRUSTED_PROXIES="127.0.0.1")
     env |= {"MCP_OAUTH_DATABASE_URL": wanted.database} if wanted.database else {}
     options = ("--port", str(port), "--workers", str(wanted.workers))
-    async with program(*SERVER, *options, env=env) as server:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(program(*SERVER, *options, env=env))
         await server.ready(f"http://localhost:{port}")
         state = await prepare(port)
+        attacked, state_there = port, state
+        if wanted.elsewhere:
+            attacked = free_port()
+            (folder / "other").mkdir()
+            own = {"MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_TRUSTED_PROXIES": "127.0.0.1"}
+            other = program(*SERVER, "--port", str(attacked), env=environment(folder / "other", **own))
+            await (await stack.enter_async_context(other)).ready(f"http://localhost:{attacked}")
+            state_there = await prepare(attacked)
         rate = wanted.rate
         if not rate:
             capacity = (await load(port, state, "valid", 0, wanted.seconds))["rate"]
@@ -116,7 +127,7 @@ async def measure(wanted: argparse.Namespace, folder: Path) -> int:
             quiet = told("quiet", await load(port, state, "valid", rate, wanted.seconds))
             valid, hostile = await asyncio.gather(
                 load(port, state, "valid", rate, wanted.seconds),
-                load(port, state, "hostile", wanted.hostile, wanted.seconds),
+                load(attacked, state_there, "hostile", wanted.hostile, wanted.seconds),
             )
             flood = told(f"with {len(hostile['took'])} hostile requests", valid)
             failed += sum(count for what, count in valid["said"].items() if what.startswith("failed"))
@@ -137,6 +148,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--database", default="")
+    parser.add_argument("--elsewhere", action="store_true")
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(measure(parser.parse_args(), Path(folder)))
 

@@ -16,6 +16,8 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
+import uvloop
+
 from tests.support.browser import form_of
 from tests.support.oauth import CALLBACK, Pkce
 
@@ -290,4 +292,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())
