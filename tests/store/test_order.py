@@ -35,7 +35,8 @@ class Halted:
     def __init__(self, store: Store, statement: str, moment: str) -> None:
         self.reached, self.go_on = threading.Event(), threading.Event()
         self.released = 0.0
-        self._statement, self._engine, self._moment = statement, store._write_engine, f"{moment}_cursor_execute"
+        self._statement, self._moment = statement, f"{moment}_cursor_execute"
+        self._engine = store._writer._engine if store._writer is not None else store._write_engine
         event.listen(self._engine, self._moment, self._seen)
 
     def _seen(self, _connection: Connection, _cursor: object, statement: str, *_: object) -> None:
