@@ -46,7 +46,7 @@ def served(server: Running) -> set[str]:
     paths = [route.path for route in routes if isinstance(route, Route)]
     assert len(paths) == len(routes)
     gate = next(route.app for route in routes if isinstance(route, Route) and route.path == "/mcp")
-    assert {route.path for route in gate._app.routes} == {"/mcp"}
+    assert {route.path for route in gate._starlette.routes} == {"/mcp"}
     return {re.sub(r"style-[0-9a-f]+", "style-…", path) for path in paths}
 
 

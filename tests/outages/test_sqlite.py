@@ -101,10 +101,15 @@ async def test_a_disk_that_refuses_every_write_is_waited_for_by_the_process(tmp_
         assert (await process.end()).status == 0
 
 
-async def test_a_database_locked_by_somebody_else_is_not_waited_for_by_everybody(
-    server: Running, witness: Witness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds for a use of the store, from the first one on."""
     monkeypatch.setattr(store_module, "ANSWER_SECONDS", 2.0)
+
+
+async def test_a_database_locked_by_somebody_else_is_not_waited_for_by_everybody(
+    impatient: None, server: Running, witness: Witness
+) -> None:
     with sqlite3.connect(server.database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         await refused(witness, within=6)
