@@ -1,7 +1,7 @@
 """What this server costs beside others: CPU, requests a second, latency, start and memory, in one run.
 
 `uv run bench/run.py` starts this server and the yardsticks as processes, drives them in turns, checks every answer, and
-prints tables with the targets of issue 7. One wrong answer spoils the run: exit status 1.
+prints tables with the targets. One wrong answer spoils the run: exit status 1.
 """
 
 import argparse
