@@ -162,7 +162,10 @@ class Disabled(Actor):
 
     async def decide(self, event: str) -> None:
         """What the operator does; its answer counts as any other."""
-        user = await self.operator.users.by_username(self.username)
+        try:
+            user = await self.operator.users.by_username(self.username)
+        except StoreUnavailableError as error:
+            raise LostError from error
         assert user is not None
         journal, self.disabled = self.world.journal, None
         journal.unknown[event] += 1
