@@ -123,13 +123,13 @@ class Writer:
     def _take(self, loop: asyncio.AbstractEventLoop) -> list[Job]:
         """What waits in a loop, unless a batch is under way; that of the caller is from now on."""
         with self._lock:
-            waiting = [] if self._busy else self._collected.pop(loop, [])
-            if len(waiting) > MAX_BATCH:
+            asked = [] if self._busy else self._collected.pop(loop, [])
+            waiting = [job for job in asked if not job.future.done()]
+            if waiting[MAX_BATCH:]:
                 self._collected[loop] = waiting[MAX_BATCH:]
-            jobs = [job for job in waiting[:MAX_BATCH] if not job.future.done()]
-            if jobs:
-                self._busy, self._under_way = True, jobs
-        return jobs
+            if waiting:
+                self._busy, self._under_way = True, waiting[:MAX_BATCH]
+        return waiting[:MAX_BATCH]
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer whoever waits too long. One timer for all of a loop, which a timer for each would cost more than."""
@@ -219,7 +219,8 @@ class Writer:
         try:
             return self._run_all(self._transaction(0), jobs)
         except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+            busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            if not busy or self._connection is None or _in_transaction(self._connection):
                 self._drop()
         except Exception:  # noqa: BLE001 - the thread runs them again, and tells
             self._drop()
@@ -257,7 +258,7 @@ class Writer:
         try:
             value = job.verb(connection)
         except Exception as error:
-            if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            if not _in_transaction(connection):
                 raise  # a full disk, for one, made SQLite undo the whole transaction
             del recorded[before:]
             command(connection, "ROLLBACK TO SAVEPOINT verb")
@@ -265,3 +266,9 @@ class Writer:
             return Outcome(job, None, error)
         command(connection, "RELEASE SAVEPOINT verb")
         return Outcome(job, value, None)
+
+
+def _in_transaction(connection: Connection) -> bool:
+    """What SQLite says, whatever SQLAlchemy believes."""
+    driver: Any = connection.connection.dbapi_connection
+    return bool(driver.in_transaction)

@@ -160,6 +160,18 @@ async def test_a_caller_who_gives_up_does_not_stop_the_writer(sqlite_store: Stor
     assert await sqlite_store.read(meta.get, "given up") is None
 
 
+async def test_many_callers_who_give_up_keep_those_behind_them_from_nothing(sqlite_store: Store) -> None:
+    gate, task = await held(sqlite_store)
+    waiting = [asyncio.create_task(sqlite_store.write(meta.remember, f"n{n}", "v")) for n in range(300)]
+    await asyncio.sleep(0)
+    for given_up in waiting[:280]:
+        given_up.cancel()
+    gate.open.set()
+    await asyncio.wait_for(asyncio.gather(task, *waiting[280:]), 5)
+    assert await sqlite_store.read(meta.get, "n299") == "v"
+    assert await sqlite_store.read(meta.get, "n279") is None
+
+
 async def test_close_finishes_what_waits(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/oauth.db")
     gate, task = await held(store)
