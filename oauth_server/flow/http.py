@@ -117,8 +117,11 @@ def _too_large(limit: int) -> PayloadTooLargeError:
 
 def field_of(request: Request, name: bytes) -> str:
     """The first header field of that name (in lower case), empty where there is none."""
-    found: bytes = next((value for known, value in request.scope["headers"] if known == name), b"")
-    return found.decode("latin-1")
+    for known, value in request.scope["headers"]:
+        if known == name:
+            found: str = value.decode("latin-1")
+            return found
+    return ""
 
 
 def media_type(request: Request) -> str:
@@ -172,8 +175,10 @@ class _Prepared(Response):
 
 def json_reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody may keep."""
-    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    return _Prepared(_to_json(body).encode(), status, [*_JSON, *own])
+    reply = _Prepared(_to_json(body).encode(), status, _JSON)
+    if headers:
+        reply.headers.update(headers)
+    return reply
 
 
 def page_reply(html: str, status: int = 200) -> Response:

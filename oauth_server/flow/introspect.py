@@ -11,7 +11,7 @@ from oauth_server.core.errors import InsufficientScopeError, InvalidClientError,
 from oauth_server.core.introspection import RESPONSE_TYPE, Asker
 from oauth_server.core.scopes import ADMIN, missing
 from oauth_server.core.services import Services
-from oauth_server.flow.http import NO_STORE, authorization_of, error_reply, json_reply, log_refusal, read_form
+from oauth_server.flow.http import NO_STORE, authorization_of, error_reply, field_of, json_reply, log_refusal, read_form
 
 _SIGNED = f"application/{RESPONSE_TYPE}"
 _CREDENTIALS = ("client_secret", "client_assertion", "client_assertion_type")
@@ -34,7 +34,7 @@ class Introspect:
         except OAuthError as error:
             return self._refuse(request, error)
         answer = await self._services.introspection.answer(asker, token, form.get("token_type_hint"))
-        if _prefers_signed(request.headers.get("accept", "")):
+        if _prefers_signed(field_of(request, b"accept")):
             signed = self._services.introspection.signed(asker, answer)
             return Response(signed, media_type=_SIGNED, headers=NO_STORE)
         return json_reply(answer)
@@ -69,6 +69,8 @@ class Introspect:
 
 def _prefers_signed(accept: str) -> bool:
     """Whether the Accept header names the signed form, and not JSON before it (RFC 9110 section 12.5.1)."""
+    if RESPONSE_TYPE not in accept.lower():
+        return False
     weights: dict[str, float] = {}
     for part in accept.split(","):
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
