@@ -1,17 +1,22 @@
 """The program that hashes passwords: a question on each line of stdin, its answer on stdout, both JSON.
 
 A question is `[null, PASSWORD]`, answered by a new hash, or `[HASH, PASSWORD]`, answered by whether they match. The
-program ends with its stdin. Source: RFC 9106 section 4 (Argon2id); OWASP's first choice of parameters.
+program ends with its stdin, or when it was asked nothing for a while. Source: RFC 9106 section 4 (Argon2id); OWASP's
+first choice of parameters.
 """
 
 import json
 import os
 import sys
+from collections.abc import Iterator
+from select import select
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 NICE = 19  # beside a process that is not nice: a seventieth of a processor
+
+IDLE = 60.0  # seconds; then its 30 MiB are given back
 
 
 def argon2id() -> PasswordHasher:
@@ -29,12 +34,21 @@ def answer(hasher: PasswordHasher, stored: str | None, password: str) -> str | b
         return False
 
 
+def questions() -> Iterator[str]:
+    """The lines of stdin. Whoever asks waits for the answer, so none is read ahead of `select`."""
+    if sys.platform == "win32":  # where `select` knows sockets alone
+        yield from sys.stdin
+        return
+    while select([sys.stdin], [], [], IDLE)[0] and (line := sys.stdin.readline()):
+        yield line
+
+
 def main() -> None:
     """Answer until stdin ends."""
     if hasattr(os, "nice"):
         os.nice(NICE)
     hasher = argon2id()
-    for line in sys.stdin:
+    for line in questions():
         stored, password = json.loads(line)
         sys.stdout.write(json.dumps(answer(hasher, stored, password)) + "\n")
         sys.stdout.flush()

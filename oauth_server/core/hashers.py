@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 _PROGRAM: Final = str(Path(__file__).with_name("hasher.py"))
+_COMMAND: Final = (sys.executable, "-P", _PROGRAM)  # -P: nothing beside the program is on its path
 
 
 class Hasher:
@@ -32,7 +33,7 @@ class Hasher:
         Raises OSError where no process can run.
         """
         question = json.dumps([stored, password]) + "\n"
-        for _ in range(2):  # it may have been killed since it was asked last
+        for _ in range(2):  # it may have ended since it was asked last
             with suppress(BrokenPipeError):
                 answer = self._ask(question)
                 if answer:
@@ -59,10 +60,9 @@ class Hasher:
 
     @staticmethod
     def _started() -> "subprocess.Popen[str]":
-        # -P: nothing beside the program is on its path. A session of its own: Ctrl-C is not for it.
-        command = (sys.executable, "-P", _PROGRAM)
+        # A session of its own: Ctrl-C is not for it.
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="ascii", start_new_session=True)  # noqa: S603
+        return subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, text=True, encoding="ascii", start_new_session=True)  # noqa: S603
 
 
 _own = threading.local()

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import anyio
 import httpx2
@@ -347,6 +349,22 @@ async def test_a_hashing_process_that_was_killed_is_replaced() -> None:
         one.kill()
         one.wait(10)
     assert await hashers.matches(known, "correct horse battery staple")
+
+
+async def test_one_that_is_asked_nothing_for_a_while_ends_and_another_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(Path(hasher.__file__).parent)
+    code = f"import sys; sys.path.insert(0, {folder!r}); import hasher; hasher.IDLE = 0.3; hasher.main()"
+    monkeypatch.setattr(hashers, "_COMMAND", (sys.executable, "-c", code))
+    one = hashers.Hasher()
+    try:
+        known = await asyncio.to_thread(one.ask, None, "correct horse battery staple")
+        process = one._process
+        assert process is not None
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(one.ask, str(known), "correct horse battery staple") is True
+        assert one._process is not process
+    finally:
+        one.close()
 
 
 async def _hashers() -> list[psutil.Process]:
