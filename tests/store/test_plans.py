@@ -12,6 +12,7 @@ from oauth_server.core.deployment import deploy
 from oauth_server.core.housekeeping import Housekeeping
 from oauth_server.core.settings import load
 from oauth_server.store.engines import open_engines
+from oauth_server.store.schema import metadata
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import administration, clients, documents, grants, introspection, registrations, users
 from tests.support.clock import ManualClock, at_once
@@ -65,6 +66,16 @@ def _read_whole(node: dict[str, Any], *, limited: bool) -> Iterator[str]:
         yield from _read_whole(inner, limited=kind == "Limit" or (limited and "Sort" not in kind))
 
 
+def _keep_unknown(database: str) -> None:
+    """Have PostgreSQL not find out how few rows there are, as it does at a moment of its own: any plan is as good then."""
+    Store(database).close()
+    engine, _ = open_engines(database)
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables if engine.dialect.name == "postgresql" else ():
+            connection.execute(text(f"ALTER TABLE {table.name} SET (autovacuum_enabled = false)"))
+    engine.dispose()
+
+
 async def live(database: str, clock: ManualClock) -> None:
     """A few days of everything that clients and people do, with housekeeping."""
     settings = load({**ENV, "MCP_OAUTH_DATABASE_URL": database})
@@ -106,6 +117,7 @@ async def ask(store: Store, soak: Soak) -> None:
 async def test_no_request_and_no_round_of_housekeeping_reads_a_table_that_grows(
     empty_database: str, clock: ManualClock
 ) -> None:
+    _keep_unknown(empty_database)
     with heard() as statements:
         await live(empty_database, clock)
     assert len(statements) > 80
