@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastmcp import FastMCP
+from fastmcp.exceptions import ToolError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -95,8 +96,8 @@ def with_our_tools(auth: Any) -> FastMCP[Any]:
 
 
 async def no_inspection(*_: Any, **__: Any) -> Any:
-    """Nobody checks compliance here."""
-    raise NotImplementedError
+    """Refuse: a yardstick is measured, and has nobody to check."""
+    raise ToolError("This server is a yardstick, and checks nobody.")
 
 
 def made(kind: str, port: int) -> FastMCP[Any]:

@@ -181,12 +181,17 @@ async def test_until_all_is_read_everything_is_suspect_and_the_store_decides(
         assert made.suspects((("token", f"t{number}"),))
 
 
+async def behind(store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> RevocationFilter:
+    """A filter that has thirty revocations to read, four at a time."""
+    monkeypatch.setattr(revocation, "PAGE", 4)
+    await announce(store, clock, *(("grant", f"g{number}") for number in range(30)))
+    return RevocationFilter(store, clock)
+
+
 async def test_looks_that_overlap_lose_nothing_and_end(
     store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation, "PAGE", 4)
-    await announce(store, clock, *(("grant", f"g{number}") for number in range(30)))
-    made = RevocationFilter(store, clock)
+    made = await behind(store, clock, monkeypatch)
     for _ in range(8):
         await asyncio.gather(*(made.refresh() for _ in range(3)))
     assert not made.suspects((("grant", "good"),))
@@ -197,9 +202,7 @@ async def test_looks_that_overlap_lose_nothing_and_end(
 async def test_what_cannot_be_read_leaves_everything_suspect(
     store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation, "PAGE", 4)
-    await announce(store, clock, *(("grant", f"g{number}") for number in range(30)))
-    made = RevocationFilter(store, clock)
+    made = await behind(store, clock, monkeypatch)
     await made.refresh()
 
     async def fail(*_: object) -> None:
