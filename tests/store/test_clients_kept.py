@@ -1,0 +1,66 @@
+"""Clients that are kept in memory: what another process changes about them is seen with its next look."""
+
+from dataclasses import replace
+
+import pytest
+
+from oauth_server.core.clients import Clients
+from oauth_server.core.revocation import RevocationFilter
+from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.store.store import Store
+from oauth_server.store.verbs import clients
+from tests.support.clock import ManualClock
+from tests.support.stored import NOW, client
+
+
+async def test_what_another_process_changes_about_a_client_is_seen(
+    pair: tuple[Store, Store], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair
+    looks = RevocationFilter(here, clock)
+    await looks.refresh()
+    known = Clients(here, clock, looks)
+    first = client("c", registration_token_hash=b"1")
+    configured = client("own", source="configured")
+    await there.write(clients.add, first)
+    await there.write(clients.configure, configured, NOW, NOW)
+    await looks.refresh()
+    assert await known.find("c") == first
+    assert await known.find("own") == configured
+
+    renamed = replace(first, name="Another", registration_token_hash=b"2")
+    await there.write(clients.replace, renamed, b"1", ())
+    assert await known.find("c") == first  # from memory
+    await looks.refresh()
+    assert await known.find("c") == renamed
+    await there.write(clients.configure, replace(configured, name="Another"), NOW, NOW)
+    await looks.refresh()
+    found = await known.find("own")
+    assert found is not None
+    assert found.name == "Another"
+    await there.write(clients.remove, "c", NOW)
+    await looks.refresh()
+    assert await known.find("c") is None
+
+    monkeypatch.setattr(here, "answers", False)  # where nobody can learn of changes, memory says nothing
+
+    async def fail(*_: object) -> None:
+        raise StoreUnavailableError("no answer")
+
+    monkeypatch.setattr(here, "read", fail)
+    with pytest.raises(StoreUnavailableError):
+        await known.find("own")
+
+
+async def test_one_that_may_have_ended_unused_is_looked_up_again(store: Store, clock: ManualClock) -> None:
+    looks = RevocationFilter(store, clock)
+    await looks.refresh()
+    known = Clients(store, clock, looks)
+    await store.write(clients.add, client("c", unused_until=clock() + 10))
+    assert await known.find("c") is not None
+    await store.write(clients.add, client("d", unused_until=clock() + 10))
+    assert await known.find("d") is not None
+    await store.write(clients.use, "d", clock())
+    clock.advance(11)
+    assert await known.find("c") is None
+    assert await known.find("d") is not None
