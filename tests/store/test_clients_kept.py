@@ -33,6 +33,7 @@ async def test_what_another_process_changes_about_a_client_is_seen(
     assert await known.find("c") == first  # from memory
     await looks.refresh()
     assert await known.find("c") == renamed
+    assert await known.find("own") == configured
     await there.write(clients.configure, replace(configured, name="Another"), NOW, NOW)
     await looks.refresh()
     found = await known.find("own")
@@ -42,6 +43,7 @@ async def test_what_another_process_changes_about_a_client_is_seen(
     await looks.refresh()
     assert await known.find("c") is None
 
+    assert await known.find("own") is not None
     monkeypatch.setattr(here, "answers", False)  # where nobody can learn of changes, memory says nothing
 
     async def fail(*_: object) -> None:
