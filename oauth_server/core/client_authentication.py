@@ -129,7 +129,12 @@ class ClientAuthentication:
         if shown.method == "none":
             self._rate_limits.admit(REFUSALS, caller())
         try:
-            return await self._judge(shown, form, holding)
+            try:
+                return await self._judge(shown, form, holding)
+            except InvalidClientError:
+                if not self._clients.forget(shown.client_id):
+                    raise
+                return await self._judge(shown, form, holding)
         except InvalidClientError as error:
             await self._refuse(shown.client_id, error)
             raise
@@ -143,7 +148,7 @@ class ClientAuthentication:
         self._rate_limits.count(REFUSALS, caller())
 
     async def _judge(self, shown: Presented, form: Mapping[str, str], holding: Holding | None) -> Client:
-        client = await self._clients.find(shown.client_id) if "\x00" not in shown.client_id else None
+        client = await self._clients.recall(shown.client_id) if "\x00" not in shown.client_id else None
         if client is not None and client.source == "document":
             self._admit(client)
             held = form.get(holding) if holding is not None else None

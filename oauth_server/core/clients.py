@@ -23,7 +23,9 @@ class Clients:
     """Looks clients up.
 
     With a revocation filter they are kept in memory until some process announces a change; whatever changes or deletes
-    a client announces that. Where the store does not answer, nothing is answered from memory.
+    a client announces that. Where the store does not answer, nothing is answered from memory. Another process may
+    have changed a client since the last look, so nobody is refused by what was kept: who would refuse calls
+    `forget`, and judges again by what `find` says.
     """
 
     def __init__(self, store: Store, clock: Clock, revoked: RevocationFilter | None = None) -> None:
@@ -32,15 +34,15 @@ class Clients:
         self._revoked = revoked
         self._kept: dict[str, Client] = {}
         if revoked is not None:
-            revoked.on_change(self._forget)
+            revoked.on_change(self._forget_all)
 
-    async def find(self, client_id: str) -> Client | None:
-        """The client of that id; None for one that ended unused."""
+    async def recall(self, client_id: str) -> Client | None:
+        """The client of that id as it was at the last look; None for one that ended unused."""
         now, kept = self._clock(), self._kept
         found = kept.get(client_id)
         if found is not None and not _ended(found, now) and self._trusted():
             return found
-        found = await self._store.read(clients.find, client_id, now)
+        found = await self.find(client_id)
         # One that is known by its metadata document may say something else each time.
         if found is not None and found.source != "document" and self._trusted():
             kept[client_id] = found
@@ -48,10 +50,18 @@ class Clients:
                 del kept[next(iter(kept))]
         return found
 
+    async def find(self, client_id: str) -> Client | None:
+        """The client of that id as it is stored; None for one that ended unused."""
+        return await self._store.read(clients.find, client_id, self._clock())
+
+    def forget(self, client_id: str) -> bool:
+        """Whether it was kept, so that what `recall` said of it may be of before; from now on it is not."""
+        return self._kept.pop(client_id, None) is not None
+
     def _trusted(self) -> bool:
         return self._revoked is not None and self._store.answers and self._revoked.age <= TRUSTED_SECONDS
 
-    def _forget(self) -> None:
+    def _forget_all(self) -> None:
         # Another dict: what is being read at this moment may be of before, and must not be kept.
         self._kept = {}
 

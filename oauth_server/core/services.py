@@ -59,7 +59,7 @@ class Services:
         if principal.local or not principal.authenticated:
             return None
         if principal.of_client:
-            return client_ceiling(await self.clients.find(principal.client_id))
+            return client_ceiling(await self.clients.recall(principal.client_id))
         return await self.users.ceiling(principal.subject)
 
 

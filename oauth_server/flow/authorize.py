@@ -83,10 +83,20 @@ class Authorize:
             known = session is not None or self._unasked(request, params.get("redirect_uri") or "")
             asked = await self._documented(params, client_id, fetch=known)
         else:
-            client = await self._services.clients.find(client_id) if client_id else None
-            asked = AuthorizeRequest(params, client, self._deployment)
-            run_checks(asked)
+            asked = await self._registered(params, client_id)
         return Turn(request, asked, cookie, session)
+
+    async def _registered(self, params: Params, client_id: str) -> AuthorizeRequest:
+        clients = self._services.clients
+        asked = AuthorizeRequest(params, await clients.recall(client_id) if client_id else None, self._deployment)
+        try:
+            run_checks(asked)
+        except AuthorizeRefused:
+            if not clients.forget(client_id):
+                raise
+            asked = AuthorizeRequest(params, await clients.find(client_id), self._deployment)
+            run_checks(asked)
+        return asked
 
     async def _documented(self, params: Params, client_id: str, *, fetch: bool) -> AuthorizeRequest:
         """A request of a client known by its metadata document, which is fetched once all else is well formed."""

@@ -43,12 +43,10 @@ class Token:
         self._services.tokens.keys.require_signers()
         authorization, held = authorization_of(request), _HELD.get(grant_type)
         client = await self._services.client_authentication.authenticate(authorization, form.values, held)
-        if grant_type not in client.grant_types:
-            raise UnauthorizedClientError
         if client.confidential:
             self._services.rate_limits.take(TOKEN_REQUESTS, client.client_id)
         try:
-            granted = await self._granted(client, grant_type, form)
+            granted = await self._by_registration(client, grant_type, form)
         except InvalidGrantError:
             if not client.confidential:
                 self._services.client_authentication.refused()
@@ -56,7 +54,19 @@ class Token:
         metrics.TOKENS.add(grant_type)
         return json_reply(granted)
 
+    async def _by_registration(self, client: Client, grant_type: str, form: Params) -> dict[str, Any]:
+        clients = self._services.clients
+        try:
+            return await self._granted(client, grant_type, form)
+        except UnauthorizedClientError:  # raised before anything is used up
+            fresh = await clients.find(client.client_id) if clients.forget(client.client_id) else None
+            if fresh is None:
+                raise
+            return await self._granted(fresh, grant_type, form)
+
     async def _granted(self, client: Client, grant_type: str, form: Params) -> dict[str, Any]:
+        if grant_type not in client.grant_types:
+            raise UnauthorizedClientError
         if grant_type == "client_credentials":
             return await self._services.client_credentials.issue(client, form.values, form.resources)
         if grant_type == "refresh_token":

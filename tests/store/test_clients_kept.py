@@ -25,25 +25,26 @@ async def test_what_another_process_changes_about_a_client_is_seen(
     await there.write(clients.add, first)
     await there.write(clients.configure, configured, NOW, NOW)
     await looks.refresh()
-    assert await known.find("c") == first
-    assert await known.find("own") == configured
+    assert await known.recall("c") == first
+    assert await known.recall("own") == configured
 
     renamed = replace(first, name="Another", registration_token_hash=b"2")
     await there.write(clients.replace, renamed, b"1", ())
-    assert await known.find("c") == first  # from memory
-    await looks.refresh()
+    assert await known.recall("c") == first  # from memory
     assert await known.find("c") == renamed
-    assert await known.find("own") == configured
+    await looks.refresh()
+    assert await known.recall("c") == renamed
+    assert await known.recall("own") == configured
     await there.write(clients.configure, replace(configured, name="Another"), NOW, NOW)
     await looks.refresh()
-    found = await known.find("own")
+    found = await known.recall("own")
     assert found is not None
     assert found.name == "Another"
     await there.write(clients.remove, "c", NOW)
     await looks.refresh()
-    assert await known.find("c") is None
+    assert await known.recall("c") is None
 
-    assert await known.find("own") is not None
+    assert await known.recall("own") is not None
     monkeypatch.setattr(here, "answers", False)  # where nobody can learn of changes, memory says nothing
 
     async def fail(*_: object) -> None:
@@ -51,7 +52,7 @@ async def test_what_another_process_changes_about_a_client_is_seen(
 
     monkeypatch.setattr(here, "read", fail)
     with pytest.raises(StoreUnavailableError):
-        await known.find("own")
+        await known.recall("own")
 
 
 async def test_one_that_may_have_ended_unused_is_looked_up_again(store: Store, clock: ManualClock) -> None:
@@ -59,10 +60,10 @@ async def test_one_that_may_have_ended_unused_is_looked_up_again(store: Store, c
     await looks.refresh()
     known = Clients(store, clock, looks)
     await store.write(clients.add, client("c", unused_until=clock() + 10))
-    assert await known.find("c") is not None
+    assert await known.recall("c") is not None
     await store.write(clients.add, client("d", unused_until=clock() + 10))
-    assert await known.find("d") is not None
+    assert await known.recall("d") is not None
     await store.write(clients.use, "d", clock())
     clock.advance(11)
-    assert await known.find("c") is None
-    assert await known.find("d") is not None
+    assert await known.recall("c") is None
+    assert await known.recall("d") is not None
