@@ -178,6 +178,8 @@ class Permitted:
 
     def for_resources(self, asked: tuple[str, ...], granted: tuple[str, ...]) -> bool:
         """Whether every resource asked for was granted, or is part of one that was."""
+        if not asked:
+            return True
         return set(asked) <= set(granted).union(*(self.narrower.get(name, frozenset()) for name in granted))
 
     def _closed(self, scope: tuple[str, ...]) -> frozenset[str]:

@@ -5,16 +5,15 @@ row's key costs SQLite. Whoever listens to an engine's cursor events sees these 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, LargeBinary, Select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import UpdateBase
 
 T = TypeVar("T")
 Row = dict[str, Any]
 _Process = Callable[[Any], Any]
-_MISSING: Final = object()
 
 
 Core = Select[*tuple[Any, ...]] | UpdateBase
@@ -68,11 +67,17 @@ class _Compiled:
             raise TypeError(f"needs SQLAlchemy for each execution: {compiled}")
         self.sql = str(compiled)
         self._positional = bool(compiled.positional)
-        self._parameters: list[tuple[str, _Process | None, object]] = []
-        for name in compiled.positiontup if self._positional else compiled.binds:
+        self._names_bound = tuple(compiled.positiontup if self._positional else compiled.binds)
+        self._defaults: dict[str, object] = {}
+        self._binding: dict[str, _Process] = {}
+        for name in self._names_bound:
             parameter = compiled.binds[name]
-            default = _MISSING if parameter.required else parameter.effective_value
-            self._parameters.append((name, parameter.type.dialect_impl(dialect).bind_processor(dialect), default))
+            if not parameter.required:
+                self._defaults[name] = parameter.effective_value
+            process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            # Both drivers take bytes as they are.
+            if process is not None and not isinstance(parameter.type, LargeBinary):
+                self._binding[name] = process
         self._dialect = dialect
         self._columns = [(str(column.key), column.type.dialect_impl(dialect)) for column in statement.exported_columns]
         self._names = [name for name, _ in self._columns]
@@ -80,13 +85,12 @@ class _Compiled:
 
     def bound(self, values: Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
         """The values as the driver takes them. Raises KeyError for one that is missing."""
-        given: list[Any] = []
-        for name, process, default in self._parameters:
-            value = values[name] if default is _MISSING else values.get(name, default)
-            given.append(value if process is None else process(value))
+        given = {**self._defaults, **values}
+        for name, process in self._binding.items():
+            given[name] = process(given[name])
         if self._positional:
-            return tuple(given)
-        return dict(zip((name for name, _, _ in self._parameters), given, strict=True))
+            return tuple([given[name] for name in self._names_bound])  # half the time of a generator
+        return {name: given[name] for name in self._names_bound}
 
     def rows(self, cursor: Any) -> list[Row]:
         """The rows that the driver found, by column names."""

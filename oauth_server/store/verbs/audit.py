@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -19,6 +20,7 @@ T = TypeVar("T")
 LANES: Final = 16  # at most: so many transactions of a PostgreSQL server commit events without waiting for one another
 _PENDING: Final = "pending audit events"  # in the `info` of a connection
 _FIELDS: Final = tuple(AuditEvent.__dataclass_fields__)
+_SAID: Final = attrgetter(*_FIELDS)
 _ROW: Final = (*_FIELDS, "lane", "position", "hash")
 _INSERT: Final = Statement(insert(audit).inline().values({name: bindparam(name) for name in _ROW}))
 _HEAD = select(audit_heads.c.lane, audit_heads.c.position, audit_heads.c.hash)
@@ -78,8 +80,7 @@ def _write(connection: Connection, pending: list[Pending]) -> None:
     for event, encoding in pending:
         position += 1
         digest = link(digest, lane, position, encoding)
-        values = {name: getattr(event, name) for name in _FIELDS}
-        rows.append(values | {"lane": lane, "position": position, "hash": digest})
+        rows.append(dict(zip(_ROW, (*_SAID(event), lane, position, digest), strict=True)))
     _INSERT.run_each(connection, rows)  # a trigger moves the head
 
 
