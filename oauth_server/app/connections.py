@@ -1,6 +1,6 @@
 """HTTP/1.1 connections with the bounds that uvicorn lacks: time to arrive, size of a head, how many.
 
-Sources: RFC 9112 sections 2.2 and 9.3.2, RFC 9110 section 15.5.9 (408), RFC 6585 section 5 (431).
+Sources: RFC 9112 sections 2.2 and 9.3.2, RFC 9110 sections 7.8 and 15.5.9 (408), RFC 6585 section 5 (431).
 """
 
 import asyncio
@@ -102,6 +102,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True  # also before a head begins; what is not head is body and trailer
         self._held = 0  # bytes that came since the parser last handed something on
         self._fields = 0
+        self._ordinary = b""  # the head of a request that is to be read anew
         self._joined: Joined | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -121,11 +122,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self._held += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # no protocol to upgrade to is offered, so the request was answered as it stands
+            self._parse(data)
         except httptools.HttpParserCallbackError as error:
             self._refuse(error.__context__.status if isinstance(error.__context__, _TooLargeError) else 400)
             return
@@ -136,6 +134,22 @@ class Connection(HttpToolsProtocol):
             self._refuse(431)
         elif self._in_head and (self.cycle is None or self.cycle.response_complete):
             self._waiting.add(self)
+
+    def _parse(self, data: bytes) -> None:
+        """Read a request that asks for another protocol anew, as the ordinary one that it is where none is offered.
+
+        The parser takes what follows its head for that protocol: its body would pass for the next request.
+        """
+        while data and not self.transport.is_closing():
+            self._held += len(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+                data, self._ordinary, self._held = self._ordinary + data[upgrade.args[0] :], b"", 0
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """Begin with a request."""
@@ -169,6 +183,9 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             self.transport.abort()
             return
+        if self.parser.should_upgrade():
+            self._ordinary = self._without_upgrade()
+            return
         self._in_head = False
         self._held = 0
         super().on_headers_complete()
@@ -181,6 +198,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop to wait: the request is whole. The next one's head begins with the next byte."""
+        if self._ordinary:
+            return  # it is read anew
         if not self.flow.write_paused:  # or whoever takes no answer and asks on would be waited for without an end
             self._waiting.remove(self)
         self._in_head = True
@@ -222,6 +241,19 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that asks for another protocol, as if it did not (RFC 9110 section 7.8)."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":  # whose parser reads no further either way
+            raise ValueError("this is no proxy")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b",".join(token for token in value.split(b",") if token.strip().lower() != b"upgrade")  # noqa: PLW2901
+            if name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join((*lines, b"", b""))
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

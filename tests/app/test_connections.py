@@ -112,6 +112,52 @@ async def test_a_trailer_passes_for_no_header_field(server: Running, lines: Asyn
     assert (await asked(b"", field)).startswith(b"HTTP/1.1 405 ")
 
 
+SMUGGLED = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPGRADES = [
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n",
+    b"Connection: keep-alive\r\nConnection: uPgrade\r\nUpgrade: websocket\r\nUpgrade: x\r\n",
+]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("upgrade", UPGRADES)
+async def test_a_request_for_another_protocol_is_an_ordinary_one_with_its_body(
+    server: Running, lines: AsyncExitStack, upgrade: bytes, chunked: bool, apart: bool
+) -> None:
+    """RFC 9110 section 7.8: who does not upgrade ignores the field, and the body is no request."""
+    body = b"grant_type=" + SMUGGLED
+    framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    size = b"Transfer-Encoding: chunked\r\n" if chunked else b"Content-Length: %d\r\n" % len(body)
+    asks = head(server, "POST /oauth/token") + FORM + upgrade + size + b"\r\n"
+    last = head(server) + b"Connection: close\r\n\r\n"
+    found = await said(server, lines, *([asks, framed, last] if apart else [asks + framed + last]))
+    assert found.count(b"HTTP/1.1 ") == 2
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert b"unsupported_grant_type" in found
+    assert found.count(b"HTTP/1.1 200 ") == 1
+    assert b'"keys"' not in found
+
+
+async def test_what_comes_behind_a_request_for_another_protocol_is_answered(
+    server: Running, lines: AsyncExitStack
+) -> None:
+    asks = b"".join(head(server) + upgrade + b"\r\n" for upgrade in UPGRADES)
+    found = await said(server, lines, asks + head(server) + b"Connection: close\r\n\r\n")
+    assert found.count(b"HTTP/1.1 200 ") == 3
+    many = (head(server) + UPGRADES[0] + b"\r\n") * 400
+    assert (await said(server, lines, many)).count(b"HTTP/1.1 ") < 400
+    assert await works(server)
+
+
+async def test_a_connect_is_refused_and_the_connection_closed(server: Running, lines: AsyncExitStack) -> None:
+    for target in ("/mcp", "localhost:80"):
+        asks = head(server, f"CONNECT {target}") + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED
+        found = await said(server, lines, asks)
+        assert found.count(b"HTTP/1.1 ") == 1
+        assert found.startswith(b"HTTP/1.1 400 ")
+
+
 async def test_a_few_pipelined_requests_are_answered_and_a_flood_of_them_is_not(
     server: Running, lines: AsyncExitStack
 ) -> None:
