@@ -1,5 +1,6 @@
 """Applications: they register, redeem codes, refresh, revoke, and act for themselves."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,9 @@ class Registrar(Actor):
                     "token_endpoint_auth_method": "client_secret_basic",
                 }
                 reply = await self.ask(http.post("/oauth/register", json=body), "client.registered")
+                if reply.status_code == 429:  # new clients have a bound, for all together
+                    await asyncio.sleep(int(reply.headers["retry-after"]))
+                    continue
                 self.fact(reply.status_code == 201, f"refused: {reply.text}")
                 known = Known(reply.json(), self.world.application(reply.json()))
                 self.clients.append(known)

@@ -22,6 +22,7 @@ from oauth_server.store.store import Store
 from tests.support.crashes.applications import Flow, Machine, Registrar
 from tests.support.crashes.journal import Actor, Journal, LostError, World
 from tests.support.crashes.people import FIRST_PASSWORD, Consents, Disabled, Password
+from tests.support.journey import LONGEST
 from tests.support.oauth import CALLBACK, DEFAULT_CLIENT, OAuthClient
 from tests.support.program import SERVER, Program, environment, free_port, program
 
@@ -84,6 +85,9 @@ class Crashes:
         if crash is None:
             await self.start()
         await self._serving.ready(self.world.url)
+        if crash is not None:
+            # A revocation whose commit was not answered is announced all the same, and taken in with the next look.
+            await asyncio.sleep(LONGEST)
         await self.check()
 
     async def start(self) -> None:

@@ -1,5 +1,8 @@
 """People: they sign in, change their password, consent and disconnect; an operator disables and enables one."""
 
+import asyncio
+import time
+
 import httpx2
 
 from oauth_server.core.administration import Administration
@@ -191,3 +194,5 @@ class Disabled(Actor):
         self.tokens = None
         if self.disabled:
             await self.decide("user.enabled")
+            # Tokens tell whole seconds: one of the second of the enabling may be of before, and is refused.
+            await asyncio.sleep(1 - time.time() % 1)
