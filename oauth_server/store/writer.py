@@ -57,7 +57,7 @@ class Writer:
 
     A verb that raises is rolled back alone: the batch runs again, each verb within a savepoint. No answer leaves before
     the commit that holds it is on disk. A verb whose caller gave up, or whose time was over, before it began is not
-    run: what was refused must not happen later.
+    run, also where its batch had to wait for another process: what was refused must not happen later.
     """
 
     def __init__(self, engine: Engine, file: DatabaseFile) -> None:
@@ -242,13 +242,13 @@ class Writer:
 
     def _run_all(self, connection: Connection, jobs: list[Job]) -> list[Outcome]:
         with suppress(Exception), recording(connection):
-            return [Outcome(job, job.verb(connection), None) for job in jobs]
+            return [Outcome(job, job.verb(connection), None) for job in jobs if not job.future.done()]
         # Only now with savepoints: verbs hardly ever raise, and each savepoint costs as much as a statement or two.
         if _in_transaction(connection):
             command(connection, "ROLLBACK")
         command(connection, "BEGIN IMMEDIATE")
         with recording(connection) as recorded:
-            return [self._run_one(connection, recorded, job) for job in jobs]
+            return [self._run_one(connection, recorded, job) for job in jobs if not job.future.done()]
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, text
 
+from oauth_server.store import store as store_module
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import meta
@@ -170,6 +171,25 @@ async def test_many_callers_who_give_up_keep_those_behind_them_from_nothing(sqli
     await asyncio.wait_for(asyncio.gather(task, *waiting[280:]), 5)
     assert await sqlite_store.read(meta.get, "n299") == "v"
     assert await sqlite_store.read(meta.get, "n279") is None
+
+
+async def test_what_was_refused_while_its_batch_waited_for_another_process_does_not_happen_later(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "ANSWER_SECONDS", 0.3)
+    other = sqlite3.connect(sqlite_store.location.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    late = [asyncio.create_task(sqlite_store.write(meta.remember, name, "x")) for name in ("late", "given up")]
+    await asyncio.sleep(0.1)
+    late[1].cancel()
+    with pytest.raises(StoreUnavailableError):
+        await late[0]
+    monkeypatch.setattr(store_module, "ANSWER_SECONDS", 10)
+    after = asyncio.create_task(sqlite_store.write(meta.remember, "after", "x"))
+    other.execute("ROLLBACK")
+    await after
+    other.close()
+    assert [await sqlite_store.read(meta.get, name) for name in ("late", "given up", "after")] == [None, None, "x"]
 
 
 async def test_close_finishes_what_waits(tmp_path: Path) -> None:
