@@ -33,7 +33,9 @@ async def endure(database: str, flows: int, per_day: int) -> int:
     """Run, tell, and judge."""
     values = load({"MCP_OAUTH_DATABASE_URL": database, **ENV})
     clock, rounds = ManualClock(), max(1, per_day // len(KINDS))
-    opening = open_services(values, lambda _: deploy(values, "127.0.0.1", 8000), serves_http=False, clock=clock)
+    opening = open_services(
+        values, lambda _: deploy(values, "127.0.0.1", 8000), serves_http=False, clock=clock, steady_clock=clock
+    )
     async with opening as opened:
         soak = Soak(opened.services, clock)
         keeping = Housekeeping(opened.services.store, clock, sleep=at_once, audit_days=10)
