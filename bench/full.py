@@ -1,5 +1,6 @@
 """What takes long: more connections, more workers, larger stores, on both engines."""
 
+import asyncio
 import statistics
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -8,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from bench import ours
-from bench.measuring import Lane, Row
+from bench.measuring import CONNECTIONS, Cell, Lane, Row
 from bench.peers import Fleet
 from bench.rows import MEMORY, OIDC, US
 from tests.support.postgres import postgres_server
@@ -67,7 +68,31 @@ async def workers(new_fleet: NewFleet, rounds: int, say: Say) -> list[dict[str, 
                 told = {"engine": engine, "work": row.name, "one": one.told(), "two": two.told(), "ratio": ratio}
                 found.append(told)
                 say(f"  {engine}, {row.name}: two workers take {ratio:.3f} of the CPU of one")
+    async with new_fleet() as servers:
+        found.append(await _beside(servers, rounds))
+    say(f"  {found[-1]['work']}: two take {found[-1]['ratio']:.3f} of the CPU of one")
     return found
+
+
+async def _beside(fleet: Fleet, rounds: int) -> dict[str, Any]:
+    """What the machine costs two processes that share nothing: one bare FastMCP server alone, then two at once."""
+    row = WORKS[-1]
+    pair = [Lane(await fleet.peer(f"fastmcp/{number}"), row) for number in range(2)]
+    alone, both = Cell(), Cell()
+    for lane in pair:
+        await lane.warm(row.units)
+    for _ in range(rounds):
+        for lane in pair:
+            lane.cell = Cell()
+        await pair[0].round(row.units)
+        alone.add(pair[0].cell)
+        for lane in pair:
+            lane.cell = Cell()
+        await asyncio.gather(*(lane.round(row.units, CONNECTIONS // 2) for lane in pair))
+        both.add(*(lane.cell for lane in pair))
+    ratio = statistics.median(b / a for a, b in zip(alone.cpu_ms, both.cpu_ms, strict=True))
+    work = f"{row.name}, two bare FastMCP servers"
+    return {"engine": "none", "work": work, "one": alone.told(), "two": both.told(), "ratio": ratio, "control": True}
 
 
 async def growth(say: Say) -> list[dict[str, Any]]:

@@ -39,6 +39,14 @@ class Cell:
     own: float = 0.0  # the largest share of a core that the generator took
     missing: str = ""  # why nothing was measured
 
+    def add(self, *at_once: "Cell") -> None:
+        """Take in a round of servers that did the same work at the same time."""
+        self.cpu_ms.append(statistics.mean(cell.cpu_ms[-1] for cell in at_once))
+        self.rate.append(sum(cell.rate[-1] for cell in at_once))
+        for cell in at_once:
+            self.took += cell.took
+        self.own = max(self.own, *(cell.own for cell in at_once))
+
     def told(self) -> dict[str, Any]:
         """The figures as JSON."""
         if self.missing:

@@ -115,7 +115,7 @@ def judged(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     for row in found.get("growth", ()):
         what = f"{row['engine']}, {row['clients']:,} clients, {row['work']}: full / empty store"
         values += [(6, f"{what}, CPU", row["cpu_ratio"], 1.2), (6, f"{what}, p99", row["p99_ratio"], 1.5)]
-    for row in found.get("workers", ()):
+    for row in (row for row in found.get("workers", ()) if not row.get("control")):
         values.append((7, f"{row['engine']}, {row['work']}: two workers / one", row["ratio"], 1.1))
     return [
         {

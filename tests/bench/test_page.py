@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bench import rendering
-from bench.rows import AGAIN, MEMORY, OFF, OIDC, US
+from bench.measuring import Cell
+from bench.rows import AGAIN, MEMORY, OFF, OIDC, US, judged
 
 PAGE = Path(rendering.__file__).with_name("RESULTS.md")
 
@@ -67,3 +68,15 @@ def test_files_are_put_together_on_a_page_that_keeps_the_rest(tmp_path: Path, mo
     assert "## What an audit costs" in first
     assert rendering.main() == 0
     assert page.read_text(encoding="utf-8") == first
+
+
+def test_a_target_is_of_this_server_and_not_of_the_machine() -> None:
+    row = {"work": "refresh", "engine": "sqlite", "ratio": 1.2}
+    control = {"work": "two bare servers", "engine": "none", "ratio": 1.3, "control": True}
+    judgements = [one for one in judged(result("x", {}, workers=[row, control])) if one["target"] == 7]
+    assert [(one["measured"], one["reached"]) for one in judgements] == [(1.2, False)]
+    alone, both = Cell(), Cell()
+    alone.add(Cell([2.0], [100.0], [9.0], 0.1))
+    both.add(Cell([2.0], [60.0], [8.0], 0.1), Cell([3.0], [70.0], [7.0], 0.2))
+    assert (alone.cpu_ms, alone.rate) == ([2.0], [100.0])
+    assert (both.cpu_ms, both.rate, both.took, both.own) == ([2.5], [130.0], [8.0, 7.0], 0.2)
