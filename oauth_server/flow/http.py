@@ -227,7 +227,7 @@ def log_refusal(request: Request, error: OAuthError) -> None:
     """Note which check refused a request and why."""
     reason = f"{error.check or 'request'}: {error.reason}"
     route = getattr(request.scope.get("route"), "path", "") or NO_ROUTE
-    refused(logger, request.method, request.url.path, error.error, reason, route=route)
+    refused(logger, request.method, request.scope["path"], error.error, reason, route=route)
 
 
 class Endpoint:
