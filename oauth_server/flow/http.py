@@ -192,9 +192,9 @@ def redirect_reply(location: str, *, after_post: bool) -> Response:
 
 
 def error_reply(error: OAuthError) -> Response:
-    """The JSON error of RFC 6749 section 5.2."""
+    """The JSON error of RFC 6749 section 5.2; whoever is no client it knows is challenged (RFC 9110 section 15.5.2)."""
     headers: dict[str, str] = {}
-    if isinstance(error, InvalidClientError) and error.basic:
+    if isinstance(error, InvalidClientError):
         headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
     if isinstance(error, TemporarilyUnavailableError):
         headers |= error.headers()
