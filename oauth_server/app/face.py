@@ -32,7 +32,8 @@ class Face(StarletteWithLifespan):
         super().__init__(routes=routes, lifespan=lifespan)
         found = (route for route in routes if isinstance(route, Route) and not route.param_convertors)
         self._routes = {route.path: route for route in found}
-        served: ASGIApp = Observed(Guard(self._dispatch, deployment))
+        guard = Guard(self._dispatch, deployment)
+        served: ASGIApp = Observed(guard, guard.decorated)
         self._served = Traced(served) if traced else served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -45,18 +45,24 @@ class Guard:
         path, hosts = scope["path"], values(scope, b"host")
         if path not in ANY_HOST and not (len(hosts) == 1 and self._serves(hosts[0])):
             sentence = "This server does not answer to that Host; use the address of its issuer."
-            await _refuse(scope, send, 421, sentence, f"Host {', '.join(hosts)}")
+            await _refuse(scope, self._secured(send), 421, sentence, f"Host {', '.join(hosts)}")
             return
         origin = first(scope, b"origin")
         if path == MCP_PATH and origin is not None and origin not in self._deployment.origins:
             sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
-            await _refuse(scope, send, 403, sentence, f"Origin {origin}")
+            await _refuse(scope, self._secured(send), 403, sentence, f"Origin {origin}")
             return
         cors = self._cors(path, origin)
         if scope["method"] == "OPTIONS" and origin is not None and values(scope, b"access-control-request-method"):
-            await _preflight(scope, send, cors)
+            await _preflight(scope, self._secured(send), cors)
             return
         await self._app(scope, receive, self._decorated(send, cors, named=not path.startswith(ANY_ORIGIN)))
+
+    def decorated(self, scope: Scope, send: Send) -> Send:
+        """A `send` that adds to an answer what each answer to this request has: CORS, HSTS."""
+        path = scope["path"]
+        cors = self._cors(path, first(scope, b"origin"))
+        return self._decorated(send, cors, named=not path.startswith(ANY_ORIGIN))
 
     def _serves(self, host: str) -> bool:
         """Whether a Host header is the issuer's, a resource's or a loopback name."""
@@ -79,6 +85,9 @@ class Guard:
         if path in NAMED_ORIGINS and origin is not None and origin in self._deployment.origins:
             return origin
         return None
+
+    def _secured(self, send: Send) -> Send:
+        return self._decorated(send, None, named=False)
 
     def _decorated(self, send: Send, cors: str | None, *, named: bool) -> Send:
         secure = self._deployment.secure

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from sqlalchemy import Connection
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from oauth_server.store.records import AuditEvent
 from oauth_server.store.verbs.audit import newest
@@ -126,6 +128,41 @@ async def test_the_hosts_of_issuer_and_resources_are_served(make_server: MakeSer
                     "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
                     in reply.headers["www-authenticate"]
                 )
+
+
+async def _fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise RuntimeError("a defect of this server")
+
+
+@pytest.mark.parametrize("issuer", ["https://auth.example.com", "http://localhost:8000"])
+@pytest.mark.requirement("attack-68")
+async def test_no_answer_over_https_goes_without_hsts(make_server: MakeServer, issuer: str) -> None:
+    env = {"MCP_OAUTH_ISSUER": issuer, "MCP_OAUTH_ALLOW_ORIGINS": FRIEND}
+    own = {"Host": issuer.partition("//")[2]}
+    asking = {**own, "Origin": FRIEND, "Access-Control-Request-Method": "POST"}
+    async with make_server(**env) as server, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+        face = server.server._face
+        assert face is not None
+        replies = {
+            401: await http.post("/mcp", headers=own),
+            421: await http.post("/mcp", headers={"Host": "evil.example"}),
+            403: await http.post("/mcp", headers={**own, "Origin": EVIL}),
+            204: await http.options("/mcp", headers=asking),
+            404: await http.options("/", headers=own, extensions={"target": b"*"}),
+        }
+        assert replies[204].headers["access-control-allow-origin"] == FRIEND
+        for path, origin in (("/oauth/token", FRIEND), ("/oauth/authorize", None), ("/.well-known/jwks.json", "*")):
+            (route,) = [r for r in face.routes if isinstance(r, Route) and r.path == path]
+            route.app = _fails
+            failed = await http.post(path, headers={**own, "Origin": FRIEND})
+            assert (failed.status_code, failed.json()["error"]) == (500, "server_error")
+            assert failed.headers.get("access-control-allow-origin") == origin
+            assert failed.headers["x-request-id"]
+            replies[500] = failed
+            for status, reply in replies.items():
+                assert reply.status_code == status
+                hsts = reply.headers.get_list("strict-transport-security")
+                assert hsts == (["max-age=31536000"] if issuer.startswith("https") else []), status
 
 
 FORWARDED = {
