@@ -213,3 +213,28 @@ async def test_a_batch_is_bounded_and_holds_no_handshake(shared: Running, http: 
         body, headers = _batch(*messages)  # type: ignore[arg-type]
         reply = await http.post("/mcp", content=body, headers={**headers, "Authorization": f"Bearer {token}"})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, -32600)
+
+
+@pytest.mark.parametrize("version", ["2025-03-26", None])
+async def test_a_batch_whose_headers_are_refused_is_answered_as_one_message_is(
+    shared: Running, http: httpx2.AsyncClient, version: str | None
+) -> None:
+    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    asked = message("legacy", "ping")
+    token = await token_for(shared, "mcp:read")
+    for more, status in (
+        ({"Accept": "application/json"}, 406),
+        ({"Accept": "text/event-stream"}, 406),
+        ({"Accept": "text/html"}, 406),
+        ({"Content-Type": "text/plain"}, 400),
+        ({"Content-Type": ""}, 400),
+    ):
+        _, headers = _batch(version=version)
+        headers |= {"Authorization": f"Bearer {token}", **more}
+        for one, several in ((asked, [asked, asked]), (asked, [told, asked]), (told, [told, told])):
+            alone = await http.post("/mcp", content=json.dumps(one), headers=headers)
+            reply = await http.post("/mcp", content=json.dumps(several), headers=headers)
+            assert (alone.status_code, reply.status_code) == (status, status), reply.text
+            assert reply.headers.get("content-type") == alone.headers.get("content-type")
+            assert reply.text == alone.text
+            assert int(reply.headers["content-length"]) == len(reply.content)
