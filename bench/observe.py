@@ -77,7 +77,7 @@ def cost(what: Any) -> float:
 
 async def main() -> None:
     """Print the table."""
-    observed = Observed(answer)
+    observed = Observed(answer, lambda _scope, send: send)
     print(f"id, context and header, no metrics      {await difference(answer, observed):6.2f}")
     print(f"a span that nobody takes                {await difference(observed, Traced(observed)):6.2f}")
     print(f"a counter that counts nothing           {cost(lambda: metrics.VERBS.add('read')):6.2f}")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastmcp.server.http import StarletteWithLifespan
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from oauth_server.app.traced import Traced
@@ -32,7 +32,8 @@ class Face(StarletteWithLifespan):
         super().__init__(routes=routes, lifespan=lifespan)
         found = (route for route in routes if isinstance(route, Route) and not route.param_convertors)
         self._routes = {route.path: route for route in found}
-        served: ASGIApp = Observed(Guard(self._dispatch, deployment))
+        guard = Guard(self._dispatch, deployment)
+        served: ASGIApp = Observed(guard, guard.decorated)
         self._served = Traced(served) if traced else served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +68,9 @@ def http_face(
         routes.append(Route(TEST_PATH, ProtectedTest(runtime)))
     routes += health_routes(runtime)
     gate = Gate(mcp_app, runtime, front.at_mcp)
-    routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate), Mount("/", app=front.nowhere))
+    routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate))
     face = Face(routes, deployment, mcp_app.lifespan, traced=traced)
+    # No Mount: a request may name no path at all (`OPTIONS *`, RFC 9112 section 3.2.4), which matches none.
+    face.router.redirect_slashes, face.router.default = False, front.nowhere
     face.state = mcp_app.state
     return face

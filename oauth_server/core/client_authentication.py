@@ -38,7 +38,6 @@ class Presented:
     client_id: str
     method: str
     credential: str | None
-    basic: bool
 
 
 def presented(authorization: str | None, form: Mapping[str, str]) -> Presented:
@@ -58,12 +57,12 @@ def presented(authorization: str | None, form: Mapping[str, str]) -> Presented:
         named, secret = _basic("".join(credentials))
         if client_id not in (None, named):
             raise InvalidRequestError("client_id differs from the one in the Basic credentials.")
-        return Presented(named, "client_secret_basic", secret, basic=True)
+        return Presented(named, "client_secret_basic", secret)
     if asserts:
         return _assertion(client_id, assertion, form.get("client_assertion_type"))
     if client_id is None:
         raise InvalidClientError("The request names no client.")
-    return Presented(client_id, "none" if secret is None else "client_secret_post", secret, basic=False)
+    return Presented(client_id, "none" if secret is None else "client_secret_post", secret)
 
 
 def _assertion(client_id: str | None, assertion: str | None, assertion_type: str | None) -> Presented:
@@ -76,7 +75,7 @@ def _assertion(client_id: str | None, assertion: str | None, assertion_type: str
     # client_id is unnecessary, but must agree where it is sent (RFC 7521 section 4.2).
     if client_id not in (None, subject):
         raise InvalidClientError("client_id differs from the one in the client assertion.")
-    return Presented(subject, "private_key_jwt", assertion, basic=False)
+    return Presented(subject, "private_key_jwt", assertion)
 
 
 def _basic(credentials: str) -> tuple[str, str]:
@@ -84,10 +83,10 @@ def _basic(credentials: str) -> tuple[str, str]:
     try:
         text = b64decode(credentials.strip(), validate=True).decode("utf-8")
     except ValueError:
-        raise InvalidClientError("The Basic credentials cannot be decoded.", basic=True) from None
+        raise InvalidClientError("The Basic credentials cannot be decoded.") from None
     client_id, colon, secret = text.partition(":")
     if not colon:
-        raise InvalidClientError("The Basic credentials have no colon.", basic=True)
+        raise InvalidClientError("The Basic credentials have no colon.")
     return unquote_plus(client_id), unquote_plus(secret)
 
 
@@ -159,18 +158,17 @@ class ClientAuthentication:
         matches = hmac.compare_digest(secret_hash(secret or ""), stored)
         if client is None:
             unknown = "The client is unknown; register it again."
-            raise InvalidClientError(unknown, reason="unknown client", basic=shown.basic)
+            raise InvalidClientError(unknown, reason="unknown client")
         allowed = _methods(client)
         if shown.method not in allowed:
             raise InvalidClientError(
                 reason=f"method {shown.method}, registered {client.auth_method}",
                 description=f"This client must authenticate by {' or '.join(sorted(allowed))}.",
-                basic=shown.basic,
             )
         if shown.method == "private_key_jwt":
             await self._check_assertion(client, shown.credential or "")
         elif client.confidential and not matches:
-            raise InvalidClientError(reason="wrong client secret", basic=shown.basic)
+            raise InvalidClientError(reason="wrong client secret")
         return client
 
     async def _as_consented(self, client: Client, held: str, *, code: bool) -> Client:

@@ -61,15 +61,14 @@ class NotFoundError(OAuthError):
 
 
 class InvalidClientError(OAuthError):
-    """Client authentication failed; over Basic the answer carries a Basic challenge (RFC 6749 section 5.2)."""
+    """Client authentication failed; the answer carries a challenge (RFC 6749 section 5.2, RFC 9110 section 15.5.2)."""
 
     error = "invalid_client"
     status = 401
     default = "Client authentication failed."
 
-    def __init__(self, description: str = "", *, reason: str = "", basic: bool = False) -> None:
+    def __init__(self, description: str = "", *, reason: str = "") -> None:
         super().__init__(description, reason=reason, check="client_authentication")
-        self.basic = basic
 
 
 class InvalidClientDocumentError(OAuthError):

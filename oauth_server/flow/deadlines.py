@@ -25,6 +25,10 @@ class Deadlines:
             self._watching = True
             self._loop.call_later(seconds, self._watch)
 
+    def pause(self, task: _Task) -> None:
+        """Let time pass that does not count, until the task begins anew."""
+        self._until.pop(task, None)
+
     def end(self, task: _Task) -> bool:
         """The task is done with it; whether it was cancelled for being late, and for nothing else."""
         self._until.pop(task, None)

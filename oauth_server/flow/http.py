@@ -31,7 +31,7 @@ from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 64 * 1024
 MAX_FIELDS = 100
-ANSWER_SECONDS = 15  # a request is answered by then, whatever it waits for
+ANSWER_SECONDS = 15  # a request that is whole is answered by then, whatever it waits for
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 PAGE_HEADERS = {
     **NO_STORE,
@@ -95,10 +95,23 @@ def to_params(pairs: list[tuple[str, str]]) -> Params:
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """The request body; raises PayloadTooLargeError beyond `limit` bytes without reading on."""
+    """The request body; raises PayloadTooLargeError beyond `limit` bytes without reading on.
+
+    How long it takes to come is no time of the answer's: whoever does not bring it is told so by the connection (408).
+    """
     length = field_of(request, b"content-length")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
+    task, late = asyncio.current_task(), deadlines()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    late.pause(task)
+    try:
+        return await _whole_body(request, limit)
+    finally:
+        late.begin(task, ANSWER_SECONDS)
+
+
+async def _whole_body(request: Request, limit: int) -> bytes:
     body, more = b"", True
     while more:
         message = await request.receive()
@@ -192,9 +205,9 @@ def redirect_reply(location: str, *, after_post: bool) -> Response:
 
 
 def error_reply(error: OAuthError) -> Response:
-    """The JSON error of RFC 6749 section 5.2."""
+    """The JSON error of RFC 6749 section 5.2; whoever is no client it knows is challenged (RFC 9110 section 15.5.2)."""
     headers: dict[str, str] = {}
-    if isinstance(error, InvalidClientError) and error.basic:
+    if isinstance(error, InvalidClientError):
         headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
     if isinstance(error, TemporarilyUnavailableError):
         headers |= error.headers()
@@ -227,7 +240,7 @@ def log_refusal(request: Request, error: OAuthError) -> None:
     """Note which check refused a request and why."""
     reason = f"{error.check or 'request'}: {error.reason}"
     route = getattr(request.scope.get("route"), "path", "") or NO_ROUTE
-    refused(logger, request.method, request.url.path, error.error, reason, route=route)
+    refused(logger, request.method, request.scope["path"], error.error, reason, route=route)
 
 
 class Endpoint:

@@ -9,22 +9,45 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 VERSION = "2025-03-26"  # assumed, too, where the header that later versions have is missing
 MOST = 20  # messages of a batch
 _STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+_TAKEN = [(b"content-length", b"0")]
+_REFUSAL = 400  # the first status that says so
 
 
-class _Events:
-    """Takes the answer to one message, and hands its body on as events of the batch's stream."""
+class _Answers:
+    """Takes the answers to the messages of a batch one after the other, and sends one answer to all of them.
 
-    def __init__(self, send: Send) -> None:
+    `asks`: whether a message asks for an answer. The answer is then a stream of events, else an empty 202.
+    """
+
+    def __init__(self, send: Send, *, asks: bool) -> None:
         self._send = send
+        self._asks = asks
+        self._begun = False
         self._streams = False
         self._whole = b""
+        self.refused = False
 
     async def take(self, message: Message) -> None:
-        """Take one ASGI message of the answer."""
+        """Take one ASGI message of an answer."""
         if message["type"] == "http.response.start":
-            headers: Mapping[bytes, bytes] = dict(message.get("headers", []))
-            self._streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")
-            return
+            await self._begin(message)
+        if self.refused:
+            await self._send(message)
+        elif message["type"] == "http.response.body" and self._asks:
+            await self._hand_on(message)
+
+    async def _begin(self, start: Message) -> None:
+        # No message is refused by its HTTP status once the gate let it pass: the header fields are, which all share.
+        self.refused = not self._begun and start["status"] >= _REFUSAL
+        if not self._begun and not self.refused:
+            head = _STREAM if self._asks else _TAKEN
+            await self._send({"type": "http.response.start", "status": 200 if self._asks else 202, "headers": head})
+        self._begun = True
+        headers: Mapping[bytes, bytes] = dict(start.get("headers", []))
+        self._streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+        self._whole = b""
+
+    async def _hand_on(self, message: Message) -> None:
         body: bytes = message.get("body", b"")
         if not self._streams:
             self._whole += body
@@ -38,21 +61,16 @@ class _Events:
 async def answer(app: ASGIApp, scope: Scope, messages: Sequence[Any], receive: Receive, send: Send) -> None:
     """Let the app answer each message by itself, in order, and stream what it says; 202 where none asks for an answer.
 
-    `messages`: as JSON has them; each was judged before.
+    What the app refuses by its header fields is answered as one message is. `messages`: as JSON has them; each was
+    judged before.
     """
-    asks = any("id" in message and "method" in message for message in messages)
-    if asks:
-        await send({"type": "http.response.start", "status": 200, "headers": _STREAM})
+    answers = _Answers(send, asks=any("id" in message and "method" in message for message in messages))
     inner = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != b"content-length"]}
     for message in messages:
-        await app({**inner}, replay(json.dumps(message).encode(), receive), _Events(send if asks else _nowhere).take)
-    if not asks:
-        await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0")]})
+        await app({**inner}, replay(json.dumps(message).encode(), receive), answers.take)
+        if answers.refused:
+            return
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _nowhere(message: Message) -> None:
-    """Drop what nobody asked for."""
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -133,7 +133,7 @@ class Gate:
             fields += error.headers().items()
         if isinstance(error, MethodNotAllowedError):
             fields.append(("Allow", "POST"))
-        if error.status in (401, 403):
+        if error.status in (400, 401, 403):
             shown = None if isinstance(error, _MissingTokenError) else error
             needed = error.needed if isinstance(error, _MissingTokenError) else None
             value = challenge(services.deployment, MCP_PATH, first(scope, b"host") or "", shown, needed)

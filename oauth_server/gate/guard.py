@@ -1,12 +1,13 @@
 """The guard in front of every route: which Host and Origin are served, CORS, HSTS.
 
-Sources: MCP transports "Security Warning" (DNS rebinding, TR-13), RFC 9110 section 5.5, the Fetch standard's CORS
-protocol, RFC 6797.
+Sources: MCP transports "Security Warning" (DNS rebinding, TR-13), RFC 9112 section 3.2, RFC 9110
+section 5.5, the Fetch standard's CORS protocol, RFC 6797.
 """
 
 import json
 import logging
-from urllib.parse import urlsplit
+import re
+from collections.abc import Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,11 @@ EXPOSED = (
     "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 )
 PREFLIGHT_SECONDS = "600"
+# Host = uri-host [ ":" port ] (RFC 9110 section 7.2, RFC 3986 section 3.2.2)
+_HOST = re.compile(
+    r"(?P<name>\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?",
+    re.ASCII,
+)
 logger = logging.getLogger(__name__)
 
 
@@ -43,34 +49,39 @@ class Guard:
         # White space around a field's value is no part of it (RFC 9110 section 5.5); httptools hands on what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         path, hosts = scope["path"], values(scope, b"host")
-        if path not in ANY_HOST and not (len(hosts) == 1 and self._serves(hosts[0])):
-            sentence = "This server does not answer to that Host; use the address of its issuer."
-            await _refuse(scope, send, 421, sentence, f"Host {', '.join(hosts)}")
-            return
+        if not (len(hosts) == 1 and self._serves(hosts[0])):
+            seen = f"Host {', '.join(hosts)}"
+            if _malformed(hosts, scope["http_version"]):
+                await _refuse(scope, self._secured(send), 400, "The request needs one valid Host header field.", seen)
+                return
+            if path not in ANY_HOST:
+                sentence = "This server does not answer to that Host; use the address of its issuer."
+                await _refuse(scope, self._secured(send), 421, sentence, seen)
+                return
         origin = first(scope, b"origin")
         if path == MCP_PATH and origin is not None and origin not in self._deployment.origins:
             sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
-            await _refuse(scope, send, 403, sentence, f"Origin {origin}")
+            await _refuse(scope, self._secured(send), 403, sentence, f"Origin {origin}")
             return
         cors = self._cors(path, origin)
         if scope["method"] == "OPTIONS" and origin is not None and values(scope, b"access-control-request-method"):
-            await _preflight(scope, send, cors)
+            await _preflight(scope, self._secured(send), cors)
             return
         await self._app(scope, receive, self._decorated(send, cors, named=not path.startswith(ANY_ORIGIN)))
+
+    def decorated(self, scope: Scope, send: Send) -> Send:
+        """A `send` that adds to an answer what each answer to this request has: CORS, HSTS."""
+        path = scope["path"]
+        cors = self._cors(path, first(scope, b"origin"))
+        return self._decorated(send, cors, named=not path.startswith(ANY_ORIGIN))
 
     def _serves(self, host: str) -> bool:
         """Whether a Host header is the issuer's, a resource's or a loopback name."""
         host = host.lower()
         if host in self._deployment.host_names:
             return True
-        # Host = uri-host [ ":" port ] (RFC 9110 section 7.2); anything more would be parsed away below.
-        if any(char in host for char in "@/?#\\"):
-            return False
-        try:
-            name = urlsplit(f"//{host}").hostname
-        except ValueError:
-            return False
-        return name is not None and is_loopback_host(name)
+        found = _HOST.fullmatch(host)
+        return found is not None and is_loopback_host(found["name"].strip("[]"))
 
     def _cors(self, path: str, origin: str | None) -> str | None:
         """The Access-Control-Allow-Origin for this request; never with credentials."""
@@ -79,6 +90,9 @@ class Guard:
         if path in NAMED_ORIGINS and origin is not None and origin in self._deployment.origins:
             return origin
         return None
+
+    def _secured(self, send: Send) -> Send:
+        return self._decorated(send, None, named=False)
 
     def _decorated(self, send: Send, cors: str | None, *, named: bool) -> Send:
         secure = self._deployment.secure
@@ -98,6 +112,13 @@ class Guard:
             await send(message)
 
         return decorated
+
+
+def _malformed(hosts: Sequence[str], version: str) -> bool:
+    """Whether what is no Host that is served, is none at all (RFC 9112 section 3.2)."""
+    if not hosts:
+        return version != "1.0"
+    return len(hosts) > 1 or _HOST.fullmatch(hosts[0]) is None
 
 
 async def _preflight(scope: Scope, send: Send, cors: str | None) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable
 from random import getrandbits
 from typing import Any
 
@@ -23,10 +24,14 @@ logger = logging.getLogger("oauth_server.request")
 
 
 class Observed:
-    """Serves each request under an id, which its answer carries as X-Request-Id."""
+    """Serves each request under an id, which its answer carries as X-Request-Id.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `decorated`: adds to the answer to a request that failed what the layers within would have added.
+    """
+
+    def __init__(self, app: ASGIApp, decorated: Callable[[Scope, Send], Send]) -> None:
         self._app = app
+        self._decorated = decorated
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -52,7 +57,7 @@ class Observed:
         except Exception:
             logger.exception("%s %s failed", scope["method"], shown_path(scope["path"]))
             if not status:
-                await _fail(answer)
+                await _fail(self._decorated(scope, answer))
         finally:
             _tell(scope, status, time.perf_counter() - started)
             request_id.reset(contexts[1])

@@ -87,5 +87,5 @@ class ProtectedTest:
         value = challenge(self._runtime.services.deployment, TEST_PATH, request.headers.get("host", ""), error)
         status = 401 if error is None else error.status
         body = {"error": "invalid_token", "error_description": "An access token is needed."}
-        headers = {**NO_STORE, "WWW-Authenticate": value} if status in (401, 403) else NO_STORE
+        headers = {**NO_STORE, "WWW-Authenticate": value} if status in (400, 401, 403) else NO_STORE
         return JSONResponse(body if error is None else error.body(), status, headers=headers)

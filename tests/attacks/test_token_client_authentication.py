@@ -52,9 +52,7 @@ async def test_basic_credentials_are_form_decoded_and_need_no_client_id_in_the_b
             basic(name, SECRET + "x"),
             basic(name, ""),
         ):
-            assert_error(
-                await client.http.post("/oauth/token", data=form, headers=headers), 401, "invalid_client", basic=True
-            )
+            assert_error(await client.http.post("/oauth/token", data=form, headers=headers), 401, "invalid_client")
         reply = await client.http.post("/oauth/token", data=form, headers=basic(name, SECRET))
         assert reply.status_code == 200, reply.text
 
@@ -100,7 +98,7 @@ async def test_only_the_registered_method_is_accepted(
     for other, (data, headers) in by_method.items():
         if other != method:
             reply = await client.http.post("/oauth/token", data=data, headers=headers)
-            assert_error(reply, 401, "invalid_client", basic=other == "client_secret_basic")
+            assert_error(reply, 401, "invalid_client")
     assert rows(server) == before
     data, headers = by_method[method]
     reply = await client.http.post("/oauth/token", data=data, headers=headers)
@@ -118,7 +116,7 @@ async def test_a_public_client_that_sends_a_secret_is_refused(
     form = code_form(client, code, pkce)
     for secret in ("anything", ""):
         reply = await client.http.post("/oauth/token", data=form, headers=basic(client.client_id, secret))
-        assert_error(reply, 401, "invalid_client", basic=True)
+        assert_error(reply, 401, "invalid_client")
     assert rows(server) == before
     assert (await client.redeem(code, pkce)).status_code == 200
 
@@ -141,7 +139,7 @@ async def test_two_methods_at_once_are_refused_even_when_both_are_right(
         ({"client_assertion": "e30.e30.", "client_assertion_type": assertion}, 400, "invalid_request"),
     ):
         reply = await client.http.post("/oauth/token", data={**form, **extra}, headers=right)
-        assert_error(reply, status, error, basic=status == 401)
+        assert_error(reply, status, error)
     assert rows(server) == before
     # The client's own name beside the header is no second method.
     reply = await client.http.post("/oauth/token", data={**form, "client_id": client.client_id}, headers=right)
@@ -172,14 +170,14 @@ async def test_malformed_basic_credentials_are_an_invalid_client(
     form = code_form(client, await client.code(browser, pkce), pkce)
     before = rows(server)
     headers = {"Authorization": header}
-    assert_error(await client.http.post("/oauth/token", data=form, headers=headers), 401, "invalid_client", basic=True)
+    assert_error(await client.http.post("/oauth/token", data=form, headers=headers), 401, "invalid_client")
     # A client that tries the header and fails is not let in by its name in the body (RFC 6749 section 5.2).
     form["client_id"] = client.client_id
     reply = await client.http.post("/oauth/token", data=form, headers=headers)
     if names_a_client:
         assert_error(reply, 400, "invalid_request")
     else:
-        assert_error(reply, 401, "invalid_client", basic=True)
+        assert_error(reply, 401, "invalid_client")
     assert rows(server) == before
 
 
@@ -262,3 +260,20 @@ async def test_the_token_endpoint_answers_post_alone(
     if method != "HEAD":
         assert_error(reply, 405, "invalid_request")
     assert rows(server) == before
+
+
+@pytest.mark.requirement("attack-36")
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+async def test_every_401_says_how_a_client_authenticates(server: Running, client: OAuthClient, path: str) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
+    for named, headers in (
+        ({}, {}),
+        ({}, {"Authorization": "Bearer abc"}),
+        ({"client_id": "nobody"}, {}),
+        ({"client_id": "nobody", "client_secret": "x"}, {}),
+        ({"client_assertion": "x"}, {}),
+        ({}, basic("nobody", "x")),
+    ):
+        reply = await client.http.post(path, data=form | named, headers=headers)
+        assert_error(reply, 401, "invalid_client")
+        assert reply.headers.get_list("www-authenticate") == ['Basic realm="token endpoint", charset="UTF-8"']

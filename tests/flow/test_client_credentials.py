@@ -200,7 +200,7 @@ async def test_a_public_client_gets_none_even_if_it_had_the_grant(
 async def test_wrong_credentials_get_nothing(server: Running, machine: OAuthClient) -> None:
     before = rows(server)
     for auth in ((machine.client_id, "wrong"), (machine.client_id, ""), (DEFAULT_CLIENT, machine.secret or "")):
-        assert_error(await machine.http.post("/oauth/token", data=GRANT, auth=auth), 401, "invalid_client", basic=True)
+        assert_error(await machine.http.post("/oauth/token", data=GRANT, auth=auth), 401, "invalid_client")
     for form in (
         {},
         {"client_id": machine.client_id},
@@ -288,7 +288,7 @@ async def test_deleting_the_client_ends_its_tokens_and_gives_no_more(server: Run
     assert await admin.delete_client(known) == 0
     await server.services.revoked.refresh()
     assert await opens(server, token) == (401, 401)
-    assert_error(await posted(machine, "/oauth/token", **GRANT), 401, "invalid_client", basic=True)
+    assert_error(await posted(machine, "/oauth/token", **GRANT), 401, "invalid_client")
     # A request that had authenticated just before gets nothing either, and no event tells of a token.
     before = rows(server)
     with pytest.raises(InvalidClientError):

@@ -134,3 +134,13 @@ async def test_wrong_address_is_told_as_a_page_to_a_person_and_as_json_to_a_prog
                 assert (reply.status_code, reply.json()["error"]) == (404, "not_found")
         hostile = "/%3Cscript%3Ealert(1)%3C/script%3E"
         assert "script" not in (await http.get(hostile, headers=NAVIGATION)).text
+
+
+async def test_what_asks_for_no_path_at_all_is_told_the_same(server: Running) -> None:
+    async with server.client() as http:
+        for target in (b"*", b"*/"):
+            reply = await http.options("/", extensions={"target": target})
+            assert (reply.status_code, reply.headers["content-type"]) == (404, "application/json"), target
+            assert (reply.headers["cache-control"], reply.json()["error"]) == ("no-store", "not_found")
+        for path in ("/oauth/token/", "/healthz/", "/oauth/register/x/"):  # no path but MCP's leads to another
+            assert (await http.get(path)).status_code == 404

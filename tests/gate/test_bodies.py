@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.mcp_http import ERAS, READ_TOOL, Era, client_ids, headers_for, message, token_for
+from tests.support.mcp_http import ERAS, READ_TOOL, VERSIONS, Era, client_ids, headers_for, message, token_for
 from tests.support.server import Running
 
 eras = pytest.mark.parametrize("era", ERAS)
@@ -100,6 +100,30 @@ async def test_a_repeated_member_never_lets_a_call_pass_as_another(
     assert await client_ids(shared) == before
 
 
+@pytest.mark.parametrize("version", ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28", None, "2099-01-01"])
+@pytest.mark.requirement("attack-66", "RS-12")
+async def test_a_call_that_passes_for_an_answer_is_refused(
+    shared: Running, http: httpx2.AsyncClient, version: str | None
+) -> None:
+    before = await client_ids(shared)
+    token = await token_for(shared, "mcp:read")
+    era: Era = "modern" if version == VERSIONS["modern"] else "legacy"
+    refused = {"error": {"code": 1, "message": "x"}}, {"result": {}}, {"error": None}, {"result": 1, **CALL}
+    for method, params in (("tools/call", CALL), ("resources/read", {"uri": "oauth://audit"})):
+        sent = headers_for(era, method, params, token)
+        sent.pop("MCP-Protocol-Version")
+        sent |= {"MCP-Protocol-Version": version} if version else {}
+        for more in refused:
+            call = {**message(era, method, params), **more}
+            for body in (call, [message("legacy", "ping"), call]):
+                reply = await http.post("/mcp", json=body, headers=sent)
+                assert (reply.status_code, reply.json()["error"]["code"]) == (400, -32600), (more, reply.text)
+        # Members that no message has make it no other message.
+        reply = await http.post("/mcp", json={**message(era, method, params), "more": 1}, headers=sent)
+        assert reply.status_code == 403
+    assert await client_ids(shared) == before
+
+
 @eras
 @pytest.mark.requirement("attack-66", "RS-12")
 async def test_headers_that_name_another_call_than_the_body_do_not_help(
@@ -189,3 +213,28 @@ async def test_a_batch_is_bounded_and_holds_no_handshake(shared: Running, http: 
         body, headers = _batch(*messages)  # type: ignore[arg-type]
         reply = await http.post("/mcp", content=body, headers={**headers, "Authorization": f"Bearer {token}"})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, -32600)
+
+
+@pytest.mark.parametrize("version", ["2025-03-26", None])
+async def test_a_batch_whose_headers_are_refused_is_answered_as_one_message_is(
+    shared: Running, http: httpx2.AsyncClient, version: str | None
+) -> None:
+    told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    asked = message("legacy", "ping")
+    token = await token_for(shared, "mcp:read")
+    for more, status in (
+        ({"Accept": "application/json"}, 406),
+        ({"Accept": "text/event-stream"}, 406),
+        ({"Accept": "text/html"}, 406),
+        ({"Content-Type": "text/plain"}, 400),
+        ({"Content-Type": ""}, 400),
+    ):
+        _, headers = _batch(version=version)
+        headers |= {"Authorization": f"Bearer {token}", **more}
+        for one, several in ((asked, [asked, asked]), (asked, [told, asked]), (told, [told, told])):
+            alone = await http.post("/mcp", content=json.dumps(one), headers=headers)
+            reply = await http.post("/mcp", content=json.dumps(several), headers=headers)
+            assert (alone.status_code, reply.status_code) == (status, status), reply.text
+            assert reply.headers.get("content-type") == alone.headers.get("content-type")
+            assert reply.text == alone.text
+            assert int(reply.headers["content-length"]) == len(reply.content)

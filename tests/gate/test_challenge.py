@@ -100,10 +100,14 @@ async def test_two_authorization_headers_are_a_malformed_request(
     good = f"Bearer {await token_for(shared, 'mcp:admin')}"
     for second in (good, "Bearer other", "Basic YTpi"):
         pairs = [*headers_for(era, "tools/list").items(), ("Authorization", good), ("Authorization", second)]
-        reply = await http.post("/mcp", json=message(era, "tools/list"), headers=pairs)
-        assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
-        reply = await http.get("/oauth/test", headers=pairs[-2:])
-        assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
+        at_mcp = await http.post("/mcp", json=message(era, "tools/list"), headers=pairs)
+        at_test = await http.get("/oauth/test", headers=pairs[-2:])
+        for reply, path in ((at_mcp, "/mcp"), (at_test, "")):
+            assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")
+            found = challenge_of(reply)  # RFC 6750 section 3.1
+            assert found["error"] == "invalid_request"
+            assert found["error_description"] == reply.json()["error_description"]
+            assert found["resource_metadata"] == f"{shared.url}/.well-known/oauth-protected-resource{path}"
 
 
 @pytest.mark.requirement("RS-13")

@@ -72,7 +72,7 @@ async def registered(closing_stack: AsyncExitStack, server: Running, **metadata:
     return client
 
 
-def assert_error(reply: httpx2.Response, status: int, error: str, *, basic: bool = False) -> None:
+def assert_error(reply: httpx2.Response, status: int, error: str) -> None:
     """Require the error object of RFC 6749 section 5.2, its headers included."""
     assert reply.status_code == status, (reply.status_code, reply.text)
     assert reply.headers["content-type"] == "application/json"
@@ -83,7 +83,7 @@ def assert_error(reply: httpx2.Response, status: int, error: str, *, basic: bool
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["pragma"] == "no-cache"
     assert "location" not in reply.headers
-    if basic:
+    if status == 401:  # whatever the client tried, or did not try (RFC 9110 section 15.5.2)
         assert reply.headers["www-authenticate"].startswith('Basic realm="')
     else:
         assert "www-authenticate" not in reply.headers
