@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -16,6 +17,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import revocations
 
 POLL_SECONDS = 0.5
+SPREAD_SECONDS: Final = 1.0  # what one process changes is known to every other by then
 PAGE: Final = 2_000  # revocations in one look: they keep the event loop busy for some milliseconds
 TRUSTED_SECONDS: Final = 60.0  # since the last look: later on nobody here knows what was revoked meanwhile
 ACCESS_TOKEN_MAX = 86_400  # no access token lives longer, so no revocation needs to be remembered longer
@@ -90,6 +92,14 @@ class RevocationFilter:
         self._seen_at = max(self._seen_at, began)
         metrics.REFRESHED.set(now)
         metrics.REVOCATIONS.set(len(self._entries))
+
+    async def catch_up(self) -> None:
+        """Look after a commit of this process, so that what it ended is refused here before that is answered.
+
+        What is committed stands: where this fails, or takes too long, it is left to the poll, and spoils no answer.
+        """
+        with anyio.move_on_after(SPREAD_SECONDS), suppress(Exception):
+            await self.refresh()
 
     def _compare(self, ahead: float) -> None:
         """Begin again where the clock was set back: entries would be forgotten before their tokens expire."""
