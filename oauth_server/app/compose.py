@@ -1,7 +1,7 @@
 """Opening the services of one process: store, keys, owner, pre-registered client."""
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -43,6 +43,7 @@ from oauth_server.store.verbs import meta
 
 ISSUER = "issuer"  # where the HTTP server records its issuer, so that stdio and the commands use it
 FORM_SECRET = "form_secret"  # noqa: S105 - the name of the row with the key of CSRF tokens and known browsers
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -146,5 +147,6 @@ async def _in_background(jobs: Sequence[Coroutine[Any, Any, None]]) -> AsyncIter
     finally:
         for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                logger.error("what goes on beside the requests had ended: %s", outcome, exc_info=outcome)

@@ -44,5 +44,5 @@ class Applications:
             now,
             now + ACCESS_TOKEN_MAX,
         )
-        await self._revoked.refresh()
+        await self._revoked.catch_up()
         return ended

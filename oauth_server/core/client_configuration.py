@@ -99,7 +99,7 @@ class ClientConfiguration:
         )
         if not done:
             raise _refused("the token was replaced by another update, or the client deleted")
-        await self._revoked.refresh()
+        await self._revoked.catch_up()
         return client_information(changed, self._issuer, secret=secret, token=token)
 
     async def delete(self, client: Client) -> None:
@@ -118,7 +118,7 @@ class ClientConfiguration:
         )
         if not done:
             raise _refused("the token was replaced by an update, or the client deleted")
-        await self._revoked.refresh()
+        await self._revoked.catch_up()
 
 
 def _check_own(client: Client, metadata: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, token_hash
-from oauth_server.core.revocation import ACCESS_TOKEN_MAX, TRUSTED_SECONDS, RevocationFilter
+from oauth_server.core.revocation import ACCESS_TOKEN_MAX, SPREAD_SECONDS, RevocationFilter
 from oauth_server.core.settings import Settings
 from oauth_server.store.records import Client
 from oauth_server.store.store import Store
@@ -23,9 +23,9 @@ class Clients:
     """Looks clients up.
 
     With a revocation filter they are kept in memory until some process announces a change; whatever changes or deletes
-    a client announces that. Where the store does not answer, nothing is answered from memory. Another process may
-    have changed a client since the last look, so nobody is refused by what was kept: who would refuse calls
-    `forget`, and judges again by what `find` says.
+    a client announces that. Where the store does not answer, or the last look is longer ago than a change may take to
+    arrive everywhere, nothing is answered from memory. Another process may have changed a client since the last look,
+    so nobody is refused by what was kept: who would refuse calls `forget`, and judges again by what `find` says.
     """
 
     def __init__(self, store: Store, clock: Clock, revoked: RevocationFilter | None = None) -> None:
@@ -59,7 +59,7 @@ class Clients:
         return self._kept.pop(client_id, None) is not None
 
     def _trusted(self) -> bool:
-        return self._revoked is not None and self._store.answers and self._revoked.age <= TRUSTED_SECONDS
+        return self._revoked is not None and self._store.answers and self._revoked.age <= SPREAD_SECONDS
 
     def _forget_all(self) -> None:
         # Another dict: what is being read at this moment may be of before, and must not be kept.

@@ -244,7 +244,7 @@ class Grants:
                 now,
                 now + ACCESS_TOKEN_MAX,
             )
-        await self._revoked.refresh()
+        await self._revoked.catch_up()
 
     async def live(self, limit: int = 200) -> list[Grant]:
         """The grants neither revoked nor expired, the newest first."""
@@ -257,7 +257,7 @@ class Grants:
         if isinstance(outcome, Issue):
             return outcome
         if outcome.grant_revoked:
-            await self._revoked.refresh()
+            await self._revoked.catch_up()
         elif not outcome.code_ended:
             detail = f"{outcome.reason}; grant {outcome.grant_id or 'unknown'}"
             await self._refusals.record(name, actor=outcome.username, client_id=client.client_id, detail=detail)

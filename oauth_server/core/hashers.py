@@ -18,6 +18,7 @@ from typing import Final
 
 _PROGRAM: Final = str(Path(__file__).with_name("hasher.py"))
 _COMMAND: Final = (sys.executable, "-P", _PROGRAM)  # -P: nothing beside the program is on its path
+ANSWER_SECONDS: Final = 30.0  # for what takes 30 ms; a process that never answers would keep its thread for good
 
 
 class Hasher:
@@ -30,7 +31,7 @@ class Hasher:
     def ask(self, stored: str | None, password: str) -> str | bool:
         """A new hash of the password where `stored` is None, else whether that is its hash.
 
-        Raises OSError where no process can run.
+        Raises OSError where no process can run, or it does not answer.
         """
         question = json.dumps([stored, password]) + "\n"
         for _ in range(2):  # it may have ended since it was asked last
@@ -52,11 +53,28 @@ class Hasher:
     def _ask(self, question: str) -> str:
         if self._process is None:
             self._process = self._started()
-        assert self._process.stdin is not None  # noqa: S101 - they are pipes
-        assert self._process.stdout is not None  # noqa: S101
-        self._process.stdin.write(question)
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+        process = self._process
+        assert process.stdin is not None  # noqa: S101 - they are pipes
+        assert process.stdout is not None  # noqa: S101
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(ANSWER_SECONDS, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            process.stdin.write(question)
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        finally:
+            timer.cancel()
+        if late.is_set():
+            self.close()
+            raise OSError("passwords cannot be hashed: the process that does it does not answer")
+        return answer
 
     @staticmethod
     def _started() -> "subprocess.Popen[str]":

@@ -48,8 +48,8 @@ _DAY: Final = 86_400
 logger = logging.getLogger(__name__)
 
 
-class _NotOurTurnError(Exception):
-    """Another process keeps house."""
+class _NotNowError(Exception):
+    """Another process keeps house, or the clock was set since the round began."""
 
 
 class Housekeeping:
@@ -72,6 +72,7 @@ class Housekeeping:
         self._clock = clock
         self._steady = steady
         self._rests_until = -math.inf
+        self._began_ahead = 0.0  # of the round
         self._sleep = sleep
         self._jitter = jitter
         self._owner = random_id()
@@ -106,9 +107,10 @@ class Housekeeping:
     async def round(self) -> int:
         """Delete whatever may leave by now; how many rows, 0 while another process keeps house.
 
+        It ends where the clock is set meanwhile.
         Raises StoreUnavailableError; what left before stays away.
         """
-        total = 0
+        total, self._began_ahead = 0, self._ahead()
         waiting = [*STEPS]
         if self._audit_days:
             waiting.append((audit.past_events, self._audit_days * _DAY))
@@ -116,24 +118,32 @@ class Housekeeping:
             while waiting:
                 for step in tuple(waiting):  # in turn, so that much of one kind keeps no other kind waiting
                     verb, age = step
-                    removed = await self._transact(verb, self._clock() - age)
+                    now = self._now()
+                    removed = await self._transact(verb, now - age, now)
                     total += removed
                     if not removed:
                         waiting.remove(step)
             # One page in each round: whether a document is referred to can only be found by looking.
-            removed, self._after = await self._transact(housekeeping.unreferenced_documents, self._after)
+            removed, self._after = await self._transact(housekeeping.unreferenced_documents, self._after, self._now())
             total += removed
-        except _NotOurTurnError:
+        except _NotNowError:
             return total
         if total:
             logger.debug("%d expired rows deleted", total)
         return total
 
-    async def _transact(self, verb: Batch[A, T], start: A) -> T:
-        """Run one batch if it is this process's turn, then pause. Raises _NotOurTurnError."""
+    def _now(self) -> float:
+        """The time, by which a batch is chosen. Raises _NotNowError where the clock leapt since the round began."""
+        now = self._clock()
+        if abs(now - self._steady() - self._began_ahead) > LEAP:
+            raise _NotNowError
+        return now
+
+    async def _transact(self, verb: Batch[A, T], start: A, now: float) -> T:
+        """Run one batch if it is this process's turn, then pause. Raises _NotNowError."""
         started = time.monotonic()
-        answer = await self._store.write(housekeeping.in_turn, self._owner, self._clock(), TURN, verb, start, BATCH)
+        answer = await self._store.write(housekeeping.in_turn, self._owner, now, TURN, verb, start, BATCH)
         if answer is None:
-            raise _NotOurTurnError
+            raise _NotNowError
         await self._sleep(max(PAUSE, YIELD * (time.monotonic() - started)))
         return answer

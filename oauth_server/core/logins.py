@@ -1,17 +1,22 @@
 """Judging a password that somebody typed, within the limits on being wrong (NIST SP 800-63B section 3.2.2)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
+
+import anyio
 
 from oauth_server.core.errors import BusyError
 from oauth_server.core.known_browsers import KnownBrowsers
-from oauth_server.core.limits import Limits, of_caller, own
+from oauth_server.core.limits import Attempt, Limits, of_caller, own
 from oauth_server.core.users import MAX_USERNAME, Users, normalise_username
+from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.records import Bucket, Session, User
 
 # At some 30 ms each that is a second of waiting; whoever comes later is told at once instead of waiting for minutes.
 MOST_WAITING: Final = 32
+WITHDRAWN_WITHIN: Final = 1.0  # seconds that a request which is ended waits for its attempt to be taken back
 
 
 class Logins:
@@ -27,7 +32,8 @@ class Logins:
         """The enabled user these credentials belong to, None otherwise; both take one Argon2 verification.
 
         `browser` is what it keeps from an earlier sign-in. Raises TooManyAttemptsError before anything is verified, for
-        a name that nobody has as well; BusyError, and nothing is counted then.
+        a name that nobody has as well; BusyError, and nothing is counted then, nor where the password could not be
+        judged.
         """
         name = normalise_username(username[: MAX_USERNAME + 1])
         counted_by = await self._counted_by(name, browser)
@@ -35,16 +41,12 @@ class Logins:
         known = counted_by[0].kind == "browser"
         if not known:
             self._ask_for_room()  # before anything is written
-        attempt = await self._limits.admit(*counted_by)
-        try:
+        async with self._judging(*counted_by) as attempt:
             if not known:
                 self._ask_for_room()
-        except BusyError:
-            await self._limits.withdrawn(attempt)
-            raise
-        with self._place():
-            user = await self._users.named(name)
-            proved = await self._users.proves(user, password)
+            with self._place():
+                user = await self._users.named(name)
+                proved = await self._users.proves(user, password)
         if not proved:
             # Recorded is a name that somebody has, and nothing else: people type passwords into the wrong field.
             await self._limits.failed(attempt, "login", "" if user is None else user.username)
@@ -58,9 +60,9 @@ class Logins:
         Counted by session, so that whoever borrowed one keeps its owner out of nothing else. Raises
         TooManyAttemptsError.
         """
-        attempt = await self._limits.admit(own("session", session.session_hash))
-        with self._place():
-            confirmed = await self._users.has_password(session.user, password)
+        async with self._judging(own("session", session.session_hash)) as attempt:
+            with self._place():
+                confirmed = await self._users.has_password(session.user, password)
         if confirmed:
             await self._limits.succeeded(attempt)
         else:
@@ -70,6 +72,19 @@ class Logins:
     def remembered(self, user: User) -> str:
         """What a browser keeps in which this person just signed in, or chose a new password."""
         return self._browsers.issue(user)
+
+    @asynccontextmanager
+    async def _judging(self, *buckets: Bucket) -> AsyncIterator[Attempt]:
+        """An attempt, which is taken back where nobody could judge it."""
+        attempt = await self._limits.admit(*buckets)
+        try:
+            yield attempt
+        except BaseException as error:
+            # Whoever was cancelled is late already, and waits for little more.
+            until = math.inf if isinstance(error, Exception) else anyio.current_time() + WITHDRAWN_WITHIN
+            with anyio.CancelScope(deadline=until, shield=True), suppress(StoreUnavailableError):
+                await self._limits.withdrawn(attempt)
+            raise
 
     def _ask_for_room(self) -> None:
         if self._waiting >= MOST_WAITING:

@@ -16,7 +16,7 @@ import anyio
 from oauth_server.core.audit import EventName, caller_address, event
 from oauth_server.core.clock import Clock
 from oauth_server.core.limits import source_of
-from oauth_server.store.errors import StoreUnavailableError
+from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
 
@@ -71,9 +71,8 @@ class Refusals:
 
     async def run(self, *, sleep: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
         """Tell each minute, for ever, so that what was counted is not told only when another attempt comes."""
+        told = ToldOnce(logger, "refused attempts were not recorded: %s")
         while True:
             await sleep(WINDOW)
-            try:
+            with told.trial():
                 await self.tell_if_over()
-            except StoreUnavailableError as error:
-                logger.warning("refused attempts were not recorded: %s", error)

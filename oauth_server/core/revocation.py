@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -16,9 +17,11 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import revocations
 
 POLL_SECONDS = 0.5
+SPREAD_SECONDS: Final = 1.0  # what one process changes is known to every other by then
 PAGE: Final = 2_000  # revocations in one look: they keep the event loop busy for some milliseconds
 TRUSTED_SECONDS: Final = 60.0  # since the last look: later on nobody here knows what was revoked meanwhile
 ACCESS_TOKEN_MAX = 86_400  # no access token lives longer, so no revocation needs to be remembered longer
+SET_BACK: Final = 60.0  # seconds by which the clock may be set back: so much longer every entry is kept
 STUCK_SECONDS: Final = 120.0  # since somebody began to look: far longer than a look can take
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class RevocationFilter:
     """A set of 64-bit hashes; a hit is only a suspicion, which the store confirms or clears.
 
     Where there are more to read than one look takes in, as after a start, everything is suspect until they are read.
+    All are read anew where the database lost some of those that were known, or the clock was set back.
     How long ago it was filled is told by a steady clock: neither a change of the time, nor a process that stood still,
     makes it look fresh. Entries are forgotten by that clock too.
     """
@@ -40,9 +44,11 @@ class RevocationFilter:
         self._known = revocations.BEGINNING
         self._behind = True
         self._entries = ExpiringSet()
+        self._ahead = -math.inf  # how far the clock was ahead of the steady one, at most, while entries were taken in
         self._seen_at = self._looked_at = -math.inf
         self._listeners: list[Callable[[], None]] = []
         self._key_listeners: list[Callable[[], Awaitable[None]]] = []
+        self._key_changes = self._key_changes_loaded = 0
 
     @property
     def age(self) -> float:
@@ -70,25 +76,69 @@ class RevocationFilter:
 
     async def refresh(self) -> None:
         """Take in what was announced since the last look; afterwards nothing announced before it is overlooked."""
-        known, began, now = self._known, self._steady(), self._clock()
-        found = await self._store.read(revocations.since, known, now, PAGE)
+        began, now = self._steady(), self._clock()
+        self._compare(now - began)
+        known = self._known
+        try:
+            found = await self._store.read(revocations.since, known, now - SET_BACK, PAGE)
+        except StoreUnavailableError:
+            # The database that answers next may have lost commits, and made as many since: no number would tell.
+            self._known = revocations.BEGINNING
+            self._key_changes += 1
+            raise
         if found.known != known:
-            await self._take_in(known, found, began - now)
+            self._take_in(known, found)
+        await self._load_keys()
         self._seen_at = max(self._seen_at, began)
         metrics.REFRESHED.set(now)
         metrics.REVOCATIONS.set(len(self._entries))
 
-    async def _take_in(self, known: Position, found: Announced, to_steady: float) -> None:
-        if any(kind == "keys" for kind, _, _ in found.entries):
-            for reload in self._key_listeners:
-                await reload()
-        # Only now: what could not be read is asked for again.
+    async def catch_up(self) -> None:
+        """Look after a commit of this process, so that what it ended is refused here before that is answered.
+
+        What is committed stands: where this fails, or takes too long, it is left to the poll, and spoils no answer.
+        """
+        with anyio.move_on_after(SPREAD_SECONDS), suppress(Exception):
+            await self.refresh()
+
+    def _compare(self, ahead: float) -> None:
+        """Begin again where the clock was set back: entries would be forgotten before their tokens expire."""
+        if ahead < self._ahead - SET_BACK:
+            self._begin_again(f"the clock was set back by {self._ahead - ahead:.0f} s")
+            self._ahead = ahead
+        self._ahead = max(self._ahead, ahead)
+
+    def _take_in(self, known: Position, found: Announced) -> None:
+        if found.known < known:
+            if self._known == known:  # else another look has noticed as well
+                self._begin_again("the database is of an earlier state than a moment ago")
+            return
         for kind, value, expires_at in found.entries:
-            self._entries.add((kind, value), expires_at + to_steady)
+            self._entries.add((kind, value), expires_at - self._ahead + SET_BACK)
+        self._key_changes += any(kind == "keys" for kind, _, _ in found.entries)
         if self._known == known:  # else another look came further meanwhile
             self._known, self._behind = found.known, found.more
+        self._tell()
+
+    def _begin_again(self, reason: str) -> None:
+        """Read everything anew; whatever else was kept in memory may be what the database does not know any more."""
+        logger.warning("%s: all revocations are read anew", reason)
+        self._known, self._behind = revocations.BEGINNING, True
+        self._key_changes += 1
+        self._tell()
+
+    def _tell(self) -> None:
         for listener in self._listeners:
             listener()
+
+    async def _load_keys(self) -> None:
+        # Last, since they keep no revocation back. What could not be read is asked for again by the next look; until
+        # then none has succeeded.
+        changes = self._key_changes
+        if changes > self._key_changes_loaded:
+            for reload in self._key_listeners:
+                await reload()
+            self._key_changes_loaded = max(self._key_changes_loaded, changes)
 
     async def poll(self) -> None:
         """Refresh twice a second, for ever; an unreachable store is waited for."""

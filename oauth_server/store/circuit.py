@@ -46,12 +46,16 @@ class Circuit:
         return began
 
     def end(self, began: float, error: BaseException | None) -> None:
-        """A call ended, by what it raised if it did."""
+        """A call ended, by what it raised if it did; one that was given up found nothing out."""
         if error is None or (isinstance(error, Exception) and not out_of_reach(error)):
             self._open = False
-        elif isinstance(error, Exception) and self._steady() - began >= SLOW:
-            with self._lock:
-                self._open, self._next_try = True, self._steady() + REST
+            return
+        with self._lock:
+            now = self._steady()
+            if isinstance(error, Exception) and now - began >= SLOW:
+                self._open, self._next_try = True, now + REST
+            elif self._next_try == began + self._longest:  # it was the one that tries; now the next one does
+                self._next_try = now
 
 
 class _Trial:

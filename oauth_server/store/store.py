@@ -141,8 +141,9 @@ class Store:
                 with anyio.fail_after(ANSWER_SECONDS):
                     run = partial(self._in_thread, kind, circuit, work)
                     return await anyio.to_thread.run_sync(run, limiter=self._limiter, abandon_on_cancel=True)
-            except BaseException:
-                work.cut()  # nobody waits for it any more, where it still runs
+            except BaseException as error:
+                # Nobody waits for it any more, where it still runs.
+                work.cut(given_up=not isinstance(error, TimeoutError))
                 raise
 
     def _in_thread(self, kind: str, circuit: Circuit, work: Work[T]) -> T:

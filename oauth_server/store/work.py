@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
@@ -29,6 +30,7 @@ class Work(Generic[T]):
         self._lock = threading.Lock()
         self._interrupt: Callable[[], None] | None = None
         self._cut = False
+        self._given_up = False
         self._committing = False
 
     def run(self) -> T:
@@ -36,8 +38,27 @@ class Work(Generic[T]):
 
         A conflict with other transactions is repeated a few times, and a connection that turned out to be dead once:
         a verb changes nothing but through its transaction. Not where the connection was lost during the commit, since
-        nobody knows whether that took place.
+        nobody knows whether that took place. Raises CancelledError where it failed after its caller gave up: that tells
+        nothing about the database.
         """
+        try:
+            return self._repeated()
+        except Exception:
+            if self._given_up:
+                raise CancelledError from None
+            raise
+
+    def cut(self, *, given_up: bool = False) -> None:
+        """End a statement that nobody waits for any more: its connection fails, and what it did is undone.
+
+        `given_up` says that its caller left before it took too long.
+        """
+        with self._lock:
+            self._cut, self._given_up = True, given_up
+            if self._interrupt is not None:
+                self._interrupt()
+
+    def _repeated(self) -> T:
         conflicts, lost = 0, 0
         while True:
             try:
@@ -52,13 +73,6 @@ class Work(Generic[T]):
                 if self._cut or conflicts >= TIMES or lost > 1:
                     raise
             time.sleep(random.uniform(0, PAUSE * 2**conflicts) if conflicts else 0)  # noqa: S311 - it only has to differ
-
-    def cut(self) -> None:
-        """End a statement that nobody waits for any more: its connection fails, and what it did is undone."""
-        with self._lock:
-            self._cut = True
-            if self._interrupt is not None:
-                self._interrupt()
 
     def _once(self) -> T:
         self._committing = False

@@ -101,7 +101,8 @@ async def test_expired_entries_are_forgotten(
         await announce(store, clock, ("token", f"t{number}"), lifetime=10 if number else 1000)
     await found.refresh()
     assert len(found._entries) == 100
-    steady.advance(11)
+    for passing in (clock, steady):
+        passing.advance(11 + revocation.SET_BACK)
     monkeypatch.setattr(revocation, "POLL_SECONDS", 0.001)
     async with polling(found):
         await until(lambda: len(found._entries) == 1)
@@ -111,8 +112,8 @@ async def test_expired_entries_are_forgotten(
 
 async def test_entries_that_expired_before_the_start_are_never_taken_in(store: Store, clock: ManualClock) -> None:
     await announce(store, clock, ("token", "old"), lifetime=10)
-    await announce(store, clock, ("token", "new"))
-    clock.advance(11)
+    await announce(store, clock, ("token", "new"), lifetime=11 + 2 * revocation.SET_BACK)
+    clock.advance(11 + revocation.SET_BACK)
     late = RevocationFilter(store, clock)
     await late.refresh()
     assert len(late._entries) == 1
@@ -238,3 +239,68 @@ async def test_a_look_that_ends_late_does_not_hide_what_another_has_yet_to_read(
     may_end.set()
     await slow
     assert found.suspects((("token", "t9"),))
+
+
+@pytest.mark.requirement("attack-64")
+async def test_where_the_clock_was_set_back_what_ended_by_the_other_clock_is_read_anew(
+    store: Store, clock: ManualClock, steady: ManualClock, found: RevocationFilter
+) -> None:
+    entry = ("token", "t")
+    await announce(store, clock, entry, lifetime=3600)
+    await found.refresh()
+    clock.advance(-1800)
+    for passed in range(0, 5340, 60):
+        for passing in (clock, steady):
+            passing.advance(60 if passed else 0)
+        await found.refresh()
+        found._entries.forget(steady())
+        assert found.suspects((entry,)), passed
+        if passed:  # the look after the one that noticed has read it all
+            assert not found.suspects((("token", "other"),))
+    for passing in (clock, steady):
+        passing.advance(120 + revocation.SET_BACK)
+    found._entries.forget(steady())
+    assert not found.suspects((entry,))
+
+
+@pytest.mark.requirement("attack-64")
+async def test_where_the_clock_was_set_back_a_little_nothing_is_forgotten(
+    store: Store, clock: ManualClock, steady: ManualClock, found: RevocationFilter
+) -> None:
+    entry = ("token", "t")
+    await announce(store, clock, entry, lifetime=100)
+    await found.refresh()
+    for _ in range(6):  # each of them is too little to be noticed
+        clock.advance(-revocation.SET_BACK / 6)
+        await found.refresh()
+    for passing in (clock, steady):
+        passing.advance(99 + revocation.SET_BACK)
+    found._entries.forget(steady())
+    assert found.suspects((entry,))
+
+
+@pytest.mark.requirement("attack-64")
+async def test_keys_that_cannot_be_loaded_keep_no_revocation_back_and_are_loaded_by_the_next_look(
+    store: Store, clock: ManualClock, steady: ManualClock, found: RevocationFilter
+) -> None:
+    heard: list[str] = []
+
+    async def reload() -> None:
+        heard.append("keys")
+        if heard.count("keys") < 3:
+            raise StoreUnavailableError("no answer")
+
+    found.on_key_change(reload)
+    found.on_change(lambda: heard.append("change"))
+    await announce(store, clock, ("token", "t"), ("keys", ""))
+    for _ in range(2):
+        steady.advance(10)
+        with pytest.raises(StoreUnavailableError):
+            await found.refresh()
+        assert found.suspects((("token", "t"),))
+        assert not found.suspects((("token", "other"),))
+    assert found.age == 20  # what a retired key signed must not count for longer than it may
+    await found.refresh()
+    assert found.age == 0
+    await found.refresh()
+    assert heard == ["change", "keys", "keys", "keys"]

@@ -5,7 +5,7 @@ import logging
 import pytest
 from sqlalchemy import insert
 
-from oauth_server.core.housekeeping import REST, Housekeeping
+from oauth_server.core.housekeeping import BATCH, REST, Housekeeping
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.store.records import Bounds, Bucket, Client, Full, Issue, Refusal, Revocation
 from oauth_server.store.schema import failed_attempts
@@ -135,6 +135,34 @@ async def test_housekeeping_rests_for_an_hour_after_a_leap_forward_and_not_after
     assert left[-1] is False
     assert caplog.text.count("leapt 86400 s forward") == 2
     assert "set back by 86400 s" in caplog.text
+
+
+@pytest.mark.parametrize("leap_in_pause", [1, 5, 11])
+async def test_housekeeping_deletes_nothing_after_a_leap_forward_in_the_middle_of_a_round(
+    sqlite_store: Store, leap_in_pause: int
+) -> None:
+    clock, steady, pauses = ManualClock(NOW), ManualClock(0.0), []
+
+    class DoneError(Exception):
+        pass
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        steady.advance(seconds)
+        if seconds < 1:
+            pauses.append(seconds)
+            clock.advance(DAY if len(pauses) == leap_in_pause else 0)
+        elif len(pauses) >= leap_in_pause and steady() > REST - 120:  # the rounds of nearly an hour have rested
+            raise DoneError
+
+    old = [Revocation("token", f"old{n}", 1.0, NOW - DAY) for n in range(BATCH + 1)]
+    live = [Revocation("token", f"live{n}", NOW, NOW + HOUR) for n in range(3)]
+    await sqlite_store.write(revocations.revoke, [*old, *live])
+    with pytest.raises(DoneError):
+        await Housekeeping(sqlite_store, clock, sleep=sleep, steady=steady).run()
+    assert len(pauses) == leap_in_pause  # not one batch more
+    left = await sqlite_store.read(revocations.find, [("token", entry.value) for entry in live])
+    assert len(left) == len(live)
 
 
 @pytest.mark.parametrize(("ahead", "status"), [(60, 200), (-60, 200), (61, 401), (62, 401)])

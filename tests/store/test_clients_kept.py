@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from oauth_server.core.clients import Clients
-from oauth_server.core.revocation import RevocationFilter
+from oauth_server.core.revocation import SPREAD_SECONDS, RevocationFilter
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import clients
@@ -17,7 +17,7 @@ async def test_what_another_process_changes_about_a_client_is_seen(
     pair: tuple[Store, Store], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = pair
-    looks = RevocationFilter(here, clock)
+    looks = RevocationFilter(here, clock, ManualClock())
     await looks.refresh()
     known = Clients(here, clock, looks)
     first = client("c", registration_token_hash=b"1")
@@ -56,7 +56,7 @@ async def test_what_another_process_changes_about_a_client_is_seen(
 
 
 async def test_one_that_may_have_ended_unused_is_looked_up_again(store: Store, clock: ManualClock) -> None:
-    looks = RevocationFilter(store, clock)
+    looks = RevocationFilter(store, clock, ManualClock())
     await looks.refresh()
     known = Clients(store, clock, looks)
     await store.write(clients.add, client("c", unused_until=clock() + 10))
@@ -67,3 +67,23 @@ async def test_one_that_may_have_ended_unused_is_looked_up_again(store: Store, c
     clock.advance(11)
     assert await known.recall("c") is None
     assert await known.recall("d") is not None
+
+
+async def test_memory_counts_for_no_longer_than_a_change_may_take_to_arrive(
+    pair: tuple[Store, Store], clock: ManualClock
+) -> None:
+    here, there = pair
+    steady = ManualClock()
+    looks = RevocationFilter(here, clock, steady)
+    await looks.refresh()
+    known = Clients(here, clock, looks)
+    old = client("c", registration_token_hash=b"1", secret_hash=b"old")
+    await there.write(clients.add, old)
+    await looks.refresh()
+    assert await known.recall("c") == old
+    changed = replace(old, registration_token_hash=b"2", secret_hash=b"new")
+    await there.write(clients.replace, changed, b"1", ())
+    steady.advance(SPREAD_SECONDS)
+    assert await known.recall("c") == old
+    steady.advance(0.01)  # no look succeeded meanwhile: they fail, or take long
+    assert await known.recall("c") == changed

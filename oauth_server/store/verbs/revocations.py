@@ -52,11 +52,18 @@ def readmit(connection: Connection, kind: Kind, value: str, now: float) -> None:
 
 
 def since(connection: Connection, known: Position, now: float, limit: int) -> Announced:
-    """What was announced after `known`, `limit` rows at most, without what has expired."""
+    """What was announced after `known`, `limit` rows at most, without what has expired.
+
+    BEGINNING where the database lost what was known already, by a failover or an older state that was restored: what
+    it announces now bears numbers that were read before.
+    """
     # The epoch first: each statement of PostgreSQL sees what was committed before it, and a revocation that commits
     # between the two must not lie at or before the epoch that is reported without it.
     number = current_epoch(connection)
-    if number < known[0]:
+    latest: Position = (number + 1, "", "")
+    if known > latest:
+        return Announced(BEGINNING, [], more=True)
+    if known == latest:
         return Announced(known, [], more=False)
     # In the order of an index that has it all, and bounded: as much work as there is news, whatever the table holds.
     news = tuple_(*known) < _POSITION
@@ -65,7 +72,7 @@ def since(connection: Connection, known: Position, now: float, limit: int) -> An
     if len(rows) == limit:
         last, kind, value, _ = rows[-1]
         return Announced((last, kind, value), entries, more=True)
-    return Announced((number + 1, "", ""), entries, more=False)
+    return Announced(latest, entries, more=False)
 
 
 @by_key
