@@ -7,11 +7,12 @@ went on growing after the first 20 days, or the audit log, of which ten days are
 
 import argparse
 import asyncio
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 from oauth_server.app.compose import open_services
 from oauth_server.core.deployment import deploy
@@ -55,7 +56,7 @@ async def endure(database: str, flows: int, per_day: int) -> int:
                 early = steady(found)
             if day % 10 == 0:
                 told = ", ".join(f"{name} {rows}" for name, rows in found.items() if rows > len(KINDS))
-                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+                memory = psutil.Process().memory_info().rss >> 20
                 say(f"day {day}, {done} flows, {gone} rows left, {traffic:.0f} + {house:.0f} s, {memory} MiB: {told}")
         log = await opened.services.store.read(chain.check)
     grown = {name: (early[name], rows) for name, rows in steady(found).items() if rows > early[name]}

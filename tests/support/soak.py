@@ -68,6 +68,7 @@ class Soak:
         for form in filter(None, stolen):
             await self._refused(self.services.grants.redeem(self.public, form, []))
         self.clock.advance(DAY - REPLAY_AFTER - 1)
+        await self.services.revoked.refresh()  # a day without a look is a day of which nobody is trusted
 
     async def _session(self) -> Session:
         await self.services.sessions.start(self.person, None)
