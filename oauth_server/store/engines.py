@@ -16,7 +16,7 @@ APPLICATION = "mcp-docker-server"  # how PostgreSQL lists our connections, unles
 BUSY_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000  # PostgreSQL: for the lock of a row or table
 POOL_SIZE = 8
-_DURABLE = (
+DURABLE = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
@@ -62,7 +62,7 @@ def _prepare_file(path: Path) -> None:
         raise StoreError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _sqlite(url: URL, begin: str | None, pool_size: int, pragmas: tuple[str, ...] = _DURABLE) -> Engine:
+def _sqlite(url: URL, begin: str | None, pool_size: int, pragmas: tuple[str, ...] = DURABLE) -> Engine:
     # The pool's rollback on return ends what a failed COMMIT leaves open (a full disk, for one).
     engine = create_engine(
         url, connect_args={"check_same_thread": False}, pool_size=pool_size, max_overflow=0, hide_parameters=True
@@ -166,7 +166,7 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
 
 def open_at_once(url: URL) -> Engine:
     """An engine on SQLite for a reader and a writer, which keep their connections, and checkpoints: it never waits."""
-    return _sqlite(url, None, 3, (*_DURABLE, "busy_timeout=0"))
+    return _sqlite(url, None, 3, (*DURABLE, "busy_timeout=0"))
 
 
 def open_to_read(url: URL) -> Engine:
@@ -185,5 +185,5 @@ def open_alone(url: URL) -> Engine:
     """
     if url.get_backend_name() == "sqlite":
         _prepare_file(Path(str(url.database)))
-        return _sqlite(url, "BEGIN IMMEDIATE", 1, ("busy_timeout=1000", "locking_mode=EXCLUSIVE", *_DURABLE))
+        return _sqlite(url, "BEGIN IMMEDIATE", 1, ("busy_timeout=1000", "locking_mode=EXCLUSIVE", *DURABLE))
     return _postgresql(url, 1)
