@@ -63,6 +63,12 @@ class Run:
             return any(word in name for word in self.wanted.only)
         return self.wanted.full or name not in LONG
 
+    def keep(self) -> None:
+        """Judge what was found so far, and write it to the file that was asked for: a long run may be cut short."""
+        self.found["targets"] = judged(self.found)
+        if self.wanted.json:
+            self.wanted.json.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
+
     async def rows(self) -> None:
         """The work that is asked of several servers in turns."""
         chosen = [row for row in ROWS if self.wants(row.name)]
@@ -71,6 +77,7 @@ class Run:
             for row in chosen:
                 rounds = self.wanted.pairs if row in GATE else self.wanted.rounds
                 self.found["rows"].append(await measure(servers, row, rounds, self.wanted.share))
+                self.keep()
                 say(show_row(self.found["rows"][-1]))
 
     async def section(self, name: str) -> Any:
@@ -100,8 +107,9 @@ class Run:
             if self.wants(name):
                 say(f"\n{name}")
                 self.found[name] = await self.section(name)
+                self.keep()
                 say(show_figures(self.found[name]))
-        self.found["targets"] = judged(self.found)
+        self.keep()
         say(show_targets(self.found["targets"]))
         return self.found
 
@@ -173,6 +181,8 @@ def main() -> int:
         if wanted.write:
             rendering.write(found)
     except WrongAnswerError as error:
+        if wanted.json:
+            wanted.json.unlink(missing_ok=True)
         print(f"The run is spoiled: {error}", file=sys.stderr)
         return 1
     except UnmeasurableError as error:

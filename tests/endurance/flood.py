@@ -1,6 +1,6 @@
 """A flood of hostile requests beside valid traffic: what becomes of the valid requests' time.
 
-`uv run python -m tests.endurance.flood [--pairs 3] [--seconds 15] [--hostile 300] [--workers 1] [--rate R]` starts a
+`uv run python -m tests.endurance.flood [--pairs 7] [--seconds 10] [--hostile 300] [--workers 1] [--rate R]` starts a
 server as a process, measures how much valid traffic it serves, and then at half of that (or at R a second) the time of
 valid requests without and with so many hostile ones a second, in turns. Exit status 1 when the median of the pairs says
 that the flood more than doubled the 99th percentile, or when a valid request was refused. With `--elsewhere` the
@@ -142,8 +142,8 @@ async def measure(wanted: argparse.Namespace, folder: Path) -> int:
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--hostile", type=float, default=300)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0)
