@@ -16,8 +16,9 @@ from tests.support.postgres import postgres_server
 
 SWEEP = (1, 2, 4, 8, 16, 32, 64)
 REFRESH = Row("refresh with rotation", "refresh", (), 800, {})
-# A process of oidc-provider for each number of connections: its store forgets whoever did not ask lately.
-REFRESHING = {US: "ours", MEMORY: "fastmcp-oauth", OIDC: "oidc/{}"}
+# A process for each number of connections: oidc-provider's store forgets whoever did not ask lately, and this server
+# bounds how often a client may ask in a minute.
+REFRESHING = {US: "ours/{}", MEMORY: "fastmcp-oauth", OIDC: "oidc/{}"}
 WORKS = (
     REFRESH,
     Row("introspection", "introspect", (), 800, {}),

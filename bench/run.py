@@ -64,7 +64,10 @@ class Run:
         return self.wanted.full or name not in LONG
 
     def keep(self) -> None:
-        """Judge what was found so far, and write it to the file that was asked for: a long run may be cut short."""
+        """Judge what was found so far, and write it to the file that was asked for: a long run may be cut short.
+
+        What was written before a wrong answer spoils the rest had right answers alone.
+        """
         self.found["targets"] = judged(self.found)
         if self.wanted.json:
             self.wanted.json.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
@@ -181,8 +184,6 @@ def main() -> int:
         if wanted.write:
             rendering.write(found)
     except WrongAnswerError as error:
-        if wanted.json:
-            wanted.json.unlink(missing_ok=True)
         print(f"The run is spoiled: {error}", file=sys.stderr)
         return 1
     except UnmeasurableError as error:
