@@ -1,8 +1,5 @@
 """People, passwords, browser sessions and the CSRF tokens of their forms."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -11,7 +8,6 @@ from oauth_server.core import hashers
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
-from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.sessions import FORM_LIFETIME, LIFETIME, Sessions
 from oauth_server.core.settings import load
 from oauth_server.core.users import MAX_PASSWORD, PasswordError, Users, normalise_username
@@ -23,18 +19,6 @@ from tests.support.clock import ManualClock
 
 PASSWORD = "correct horse battery staple"
 OWNER = {"MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_ADMIN_USERNAME": "Zoë"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(f"sqlite:///{tmp_path}/oauth.db")
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def users(store: Store, clock: ManualClock) -> Users:
-    return Users(store, RevocationFilter(store, clock), clock)
 
 
 @pytest.fixture

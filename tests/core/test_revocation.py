@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from oauth_server.store.records import Revocation
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import revocations
 from tests.support.clock import ManualClock
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(f"sqlite:///{tmp_path}/oauth.db")
-    yield found
-    found.close()
 
 
 @pytest.fixture

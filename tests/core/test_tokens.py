@@ -1,7 +1,5 @@
 """Access and ID tokens: their claims, every check of `verify`, and the cache of verified tokens."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,13 +49,6 @@ async def opened(store: Store, alg: str, clock: ManualClock) -> KeyRing:
     ring = KeyRing(store, load({"MCP_OAUTH_SIGNING_ALG": alg}), clock)
     await ring.open()
     return ring
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(f"sqlite:///{tmp_path}/oauth.db")
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -15,7 +14,6 @@ from oauth_server.core import hashers
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
-from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.settings import load
 from oauth_server.core.users import Users
 from oauth_server.store.errors import StoreUnavailableError
@@ -27,18 +25,6 @@ from tests.support.stored import count
 
 PASSWORD = "correct horse battery staple"
 Try = Callable[[str], Awaitable[object]]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(f"sqlite:///{tmp_path}/oauth.db")
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def users(store: Store, clock: ManualClock) -> Users:
-    return Users(store, RevocationFilter(store, clock), clock)
 
 
 @pytest.fixture(params=["sign in", "confirm"])
