@@ -7,8 +7,7 @@ import hashlib
 import hmac
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from oauth_server.core.client_assertions import ASSERTION_TYPE, ClientAssertions
@@ -31,8 +30,7 @@ Holding = Literal["code", "refresh_token", "token"]
 _ABSENT = hashlib.sha256(b"").digest()
 
 
-@dataclass(frozen=True)
-class Presented:
+class Presented(NamedTuple):
     """What a request says about its client: an id, and one method with its credential."""
 
     client_id: str

@@ -4,8 +4,7 @@ Sources: RFC 7662 sections 2 to 5, RFC 9701 sections 4 and 5.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from oauth_server.core.clock import Clock, token_hash
 from oauth_server.core.deployment import Deployment
@@ -21,8 +20,7 @@ INACTIVE: Final[Mapping[str, Any]] = {"active": False}
 RESPONSE_TYPE: Final = "token-introspection+jwt"
 
 
-@dataclass(frozen=True)
-class Asker:
+class Asker(NamedTuple):
     """Who asks: a confidential client, or (`client` None) somebody with mcp:admin, by a token of `client_id`."""
 
     client_id: str

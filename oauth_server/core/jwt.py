@@ -13,6 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk, jws
+from pydantic_core import to_json
 
 from oauth_server.core.jwt_parts import JwtError, decoded, encoded, header_of, parsed_object, taken_apart
 
@@ -30,9 +31,6 @@ _ALGORITHMS: Mapping[tuple[object, object], tuple[str, ...]] = {
     ("EC", "P-521"): ("ES512",),
     ("RSA", None): ("RS256", "RS384", "RS512"),
 }
-
-
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,14 @@ def load_key(private_pem: str, alg: str) -> Key:
 
 def sign(key: Key, claims: Mapping[str, Any], typ: str) -> str:
     """A compact JWS over the claims (RFC 7515 section 3.1)."""
-    signed = f"{_header(key.alg, key.kid, typ)}.{encoded(_to_json(claims).encode())}".encode("ascii")
+    signed = f"{_header(key.alg, key.kid, typ)}.{encoded(to_json(claims))}".encode("ascii")
     # The key itself, as in `verify`: `jws.sign` would write the same header anew for each token.
     return f"{signed.decode('ascii')}.{encoded(key.private.sign(signed))}"
 
 
 @lru_cache(64)
 def _header(alg: str, kid: str, typ: str) -> str:
-    return encoded(_to_json({"alg": alg, "kid": kid, "typ": typ}).encode())
+    return encoded(to_json({"alg": alg, "kid": kid, "typ": typ}))
 
 
 def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ for, is not counted here: that is always recorded, in its own commit.
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -64,7 +63,7 @@ class Refusals:
         self._in_all.clear()
         if more:
             told = (
-                replace(event(now, name, "failure", detail=f"{count} more within {seconds:.0f} s"), address=source)
+                event(now, name, "failure", detail=f"{count} more within {seconds:.0f} s")._replace(address=source)
                 for name, (count, source) in more.items()
             )
             await self._store.write(audit.append, *told)

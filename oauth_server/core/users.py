@@ -4,7 +4,6 @@ Sources: RFC 9106 (Argon2), NIST SP 800-63B section 3.1.1 (length before complex
 """
 
 import unicodedata
-from dataclasses import replace
 from typing import Final
 
 from oauth_server.core import hashers
@@ -136,7 +135,7 @@ class Users:
         )
         if not changed:
             raise PasswordError("The password was changed elsewhere meanwhile; sign in again.")
-        return replace(user, password_hash=hashed, must_change_password=False)
+        return user._replace(password_hash=hashed, must_change_password=False)
 
     async def hash_new(self, username: str, password: str, *, present: str = "") -> str:
         """The hash of a new password; raises PasswordError when it is not acceptable. `present`: the hash so far."""

@@ -7,10 +7,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
 
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -44,13 +44,11 @@ PAGE_HEADERS = {
 _NO_STORE = [(name.lower().encode(), value.encode()) for name, value in NO_STORE.items()]
 _JSON = [*_NO_STORE, (b"content-type", b"application/json")]
 _REDIRECT = [*_NO_STORE, (b"referrer-policy", b"no-referrer")]
-_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 logger = logging.getLogger("oauth_server.flow")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True)
-class Params:
+class Params(NamedTuple):
     """Request parameters: each at most once, empty ones omitted (RFC 6749 section 3.1); `resource` may repeat."""
 
     values: Mapping[str, str]
@@ -65,14 +63,24 @@ class Params:
 def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
     """Decode application/x-www-form-urlencoded; raises InvalidRequestError for what is not UTF-8 or has NUL."""
     try:
-        pairs = parse_qsl(
-            raw.decode("utf-8"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
-        )
+        text = raw.decode()
+        pieces = text.split("&")
+        pairs = [_pair(piece) for piece in pieces if piece]
     except ValueError:
-        raise InvalidRequestError(f"The parameters are not valid UTF-8, or more than {MAX_FIELDS}.") from None
-    if any("\x00" in name or "\x00" in value for name, value in pairs):
+        raise InvalidRequestError("The parameters are not valid UTF-8.") from None
+    if len(pieces) > MAX_FIELDS:
+        raise InvalidRequestError(f"There are more than {MAX_FIELDS} parameters.")
+    if "\x00" in text or "%00" in text:
         raise InvalidRequestError("A parameter contains a NUL character.")
     return pairs
+
+
+def _pair(piece: str) -> tuple[str, str]:
+    # As parse_qsl, which takes twice as long: most of what comes needs no decoding.
+    name, _, value = piece.partition("=")
+    if "%" in piece or "+" in piece:
+        return unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+    return name, value
 
 
 def to_params(pairs: list[tuple[str, str]]) -> Params:
@@ -188,7 +196,7 @@ class _Prepared(Response):
 
 def json_reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer that nobody may keep."""
-    reply = _Prepared(_to_json(body).encode(), status, _JSON)
+    reply = _Prepared(to_json(body, inf_nan_mode="null"), status, _JSON)
     if headers:
         reply.headers.update(headers)
     return reply

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 ClientSource = Literal["configured", "registered", "document"]
 KeyUse = Literal["access", "id"]
@@ -100,8 +100,7 @@ class InitialAccessToken:
         return self.token_hash.hex()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """A person who can sign in; `user_id` is the random `sub`, `scope` the ceiling of what may be granted."""
 
     user_id: str
@@ -146,8 +145,7 @@ class Code:
     document: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewRefresh:
+class NewRefresh(NamedTuple):
     """A refresh token about to be stored: its SHA-256, and when it ends unless it is used."""
 
     token_hash: bytes
@@ -186,8 +184,7 @@ class Permitted:
         return frozenset(scope).union(*(self.includes.get(s, frozenset()) for s in scope))
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(NamedTuple):
     """What a redeemed code or refresh token entitles to."""
 
     grant_id: str
@@ -327,8 +324,7 @@ class Announced:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEvent:
+class AuditEvent(NamedTuple):
     """One security event: who did what, from where, and how it ended. Never a secret, code or token."""
 
     event: str

@@ -7,25 +7,14 @@ from sqlalchemy import RowMapping
 
 from oauth_server.store.records import Client, Grant, User
 
-USER_FIELDS = (
-    "user_id",
-    "username",
-    "password_hash",
-    "scope",
-    "created_at",
-    "display_name",
-    "email",
-    "must_change_password",
-    "disabled",
-)
+USER_FIELDS = User._fields
 
 Found = Mapping[str, Any] | RowMapping
 
 
 def user_of(row: Found, prefix: str = "") -> User:
     """A User from the columns named `prefix` + field."""
-    values: dict[str, Any] = {name: row[prefix + name] for name in USER_FIELDS}
-    return User(**values)
+    return User(*[row[prefix + name] for name in USER_FIELDS])
 
 
 def client_of(row: Found) -> Client:

@@ -36,7 +36,7 @@ _CONSENTED: Final = Statement(
 
 
 def _insert_user(connection: Connection, user: User) -> None:
-    connection.execute(insert(users).values(**{name: getattr(user, name) for name in USER_FIELDS}))
+    connection.execute(insert(users).values(**user._asdict()))
 
 
 def add_owner_if_nobody(connection: Connection, owner: User) -> bool:
@@ -50,7 +50,7 @@ def add_owner_if_nobody(connection: Connection, owner: User) -> bool:
 
 def add(connection: Connection, user: User) -> bool:
     """Create a user; False when the name is taken, even by another process at this very moment."""
-    return insert_if_absent(connection, users, {name: getattr(user, name) for name in USER_FIELDS})
+    return insert_if_absent(connection, users, user._asdict())
 
 
 @by_key
