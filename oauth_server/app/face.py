@@ -1,5 +1,6 @@
 """The HTTP app: our routes and the gate around the MCP app that FastMCP builds."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 from fastmcp.server.http import StarletteWithLifespan
@@ -43,13 +44,12 @@ class Face(StarletteWithLifespan):
         else:
             await super().__call__(scope, receive, send)
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         route = self._routes.get(scope["path"])
         if route is None:
-            await super().__call__(scope, receive, send)
-            return
+            return super().__call__(scope, receive, send)
         scope["route"] = route
-        await route.app(scope, receive, send)
+        return route.app(scope, receive, send)
 
 
 def http_face(

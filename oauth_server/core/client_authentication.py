@@ -46,7 +46,7 @@ def presented(authorization: str | None, form: Mapping[str, str]) -> Presented:
     # "Basic" without anything is an attempt to authenticate too, and must fail as one.
     scheme, *credentials = (authorization or "").split(maxsplit=1) or [""]
     basic = scheme.lower() == "basic"
-    client_id, secret, assertion = (form.get(n) for n in ("client_id", "client_secret", "client_assertion"))
+    client_id, secret, assertion = form.get("client_id"), form.get("client_secret"), form.get("client_assertion")
     asserts = assertion is not None or "client_assertion_type" in form
     # The client MUST NOT use more than one authentication method in each request (RFC 6749 section 2.3).
     if basic + (secret is not None) + asserts > 1:

@@ -11,9 +11,12 @@ Clock = Callable[[], float]  # Unix seconds
 SteadyClock = Callable[[], float]  # seconds since some moment
 
 
-def steady() -> float:
-    """Seconds on a clock that nobody sets, and that goes on while the computer sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+steady: SteadyClock = _boottime if sys.platform == "linux" else time.monotonic
+"""Seconds on a clock that nobody sets, and that goes on while the computer sleeps."""
 
 
 def random_token() -> str:

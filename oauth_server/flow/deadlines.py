@@ -10,7 +10,7 @@ _Task = asyncio.Task[object]
 
 
 class Deadlines:
-    """The requests of one event loop that are being answered, the oldest first; times are those of the loop."""
+    """The tasks of one event loop that are to end in time, the first one first; times are those of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -48,6 +48,29 @@ class Deadlines:
             self._overdue.add(task)
             task.cancel()
         self._watching = False
+
+
+class Deadline:
+    """That of the present task: so many seconds from `begin` on."""
+
+    __slots__ = ("_all", "_seconds", "_task")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._all, self._task, self._seconds = deadlines(), task, seconds
+
+    def begin(self) -> None:
+        """Let the time begin, anew where it was over in part."""
+        self._all.begin(self._task, self._seconds)
+
+    def pause(self) -> None:
+        """Let time pass that does not count."""
+        self._all.pause(self._task)
+
+    def end(self) -> bool:
+        """The task is done with it; whether it was cancelled for being late, and for nothing else."""
+        return self._all.end(self._task)
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = WeakKeyDictionary()

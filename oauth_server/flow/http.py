@@ -26,7 +26,7 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.refusal_log import NO_ROUTE, refused, shown_path
 from oauth_server.flow import pages
-from oauth_server.flow.deadlines import deadlines
+from oauth_server.flow.deadlines import Deadline
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 64 * 1024
@@ -44,6 +44,7 @@ PAGE_HEADERS = {
 _NO_STORE = [(name.lower().encode(), value.encode()) for name, value in NO_STORE.items()]
 _JSON = [*_NO_STORE, (b"content-type", b"application/json")]
 _REDIRECT = [*_NO_STORE, (b"referrer-policy", b"no-referrer")]
+_DEADLINE = "oauth_server.deadline"  # in the scope: when a request is to be answered
 logger = logging.getLogger("oauth_server.flow")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -110,26 +111,21 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     length = field_of(request, b"content-length")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    task, late = asyncio.current_task(), deadlines()
-    assert task is not None  # noqa: S101 - a coroutine runs in one
-    late.pause(task)
+    deadline: Deadline = request.scope[_DEADLINE]
+    deadline.pause()
     try:
-        return await _whole_body(request, limit)
+        body, more = b"", True
+        while more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise _too_large(limit)
+            more = message.get("more_body", False)
+        return body
     finally:
-        late.begin(task, ANSWER_SECONDS)
-
-
-async def _whole_body(request: Request, limit: int) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return body
+        deadline.begin()
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:
@@ -271,33 +267,34 @@ class Endpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        show = error_page if self._page or navigated(request) else error_reply
         handler = self._methods.get(request.method)
         if handler is None:
             return self._not_allowed(request)
-        task, late = asyncio.current_task(), deadlines()
-        assert task is not None  # noqa: S101 - a coroutine runs in one
-        late.begin(task, ANSWER_SECONDS)
+        deadline = request.scope[_DEADLINE] = Deadline(ANSWER_SECONDS)
+        deadline.begin()
         try:
             return await handler(request)
         except asyncio.CancelledError:
-            if not late.end(task):
+            if not deadline.end():
                 raise
             logger.warning("%s %s: no answer within %d seconds", request.method, request.url.path, ANSWER_SECONDS)
-            return show(TemporarilyUnavailableError("The server was too busy to answer; try again in a few seconds."))
+            return self._show(request, TemporarilyUnavailableError("The server was too busy to answer; try again in a few seconds."))
         except OAuthError as error:
             log_refusal(request, error)
-            return show(error)
+            return self._show(request, error)
         except StoreUnavailableError as cause:
             logger.warning("%s: the store is unavailable: %s", _shown(request), cause)
-            return show(TemporarilyUnavailableError())
+            return self._show(request, TemporarilyUnavailableError())
         except ClientDisconnect:
             raise
         except Exception:
             logger.exception("%s failed", _shown(request))
-            return show(ServerError())
+            return self._show(request, ServerError())
         finally:
-            late.end(task)
+            deadline.end()
+
+    def _show(self, request: Request, error: OAuthError) -> Response:
+        return error_page(error) if self._page or navigated(request) else error_reply(error)
 
     def _not_allowed(self, request: Request) -> Response:
         allowed = ", ".join(self._methods)

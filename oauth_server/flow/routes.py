@@ -1,6 +1,6 @@
 """The paths of the HTTP face."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,13 +36,13 @@ def _late(runtime: Runtime, handler: Callable[[Services], Handler]) -> Handler:
     """A handler made from the services, which exist only once the server runs; made once for each start."""
     made: dict[int, Handler] = {}
 
-    async def handle(request: Request) -> Response:
+    def handle(request: Request) -> Awaitable[Response]:
         services = runtime.services
         found = made.get(id(services))
         if found is None:
             made.clear()
             found = made[id(services)] = handler(services)
-        return await found(request)
+        return found(request)
 
     return handle
 
