@@ -49,7 +49,7 @@ class ExpiringSet:
         """Whether one of these is held, or something with the same hash."""
         newest, hashes, starts = self._newest, self._hashes, self._starts
         if not hashes:
-            return bool(newest) and any(hash(item) in newest for item in items)
+            return not newest.keys().isdisjoint(map(hash, items))
         for item in items:
             number = hash(item)
             stretch = (number >> _SHIFT) + STRETCHES // 2

@@ -176,7 +176,7 @@ class Tokens:
         """
         self._revoked.require_trust()
         found = self._cached(token)
-        if audience is not None and not any(name in audience for name in found.audience):
+        if audience is not None and set(found.audience).isdisjoint(audience):
             raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")
         grant_id = None if found.of_client else found.grant_id  # a client that acts for itself has no grant
         if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(
