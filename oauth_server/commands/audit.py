@@ -60,7 +60,7 @@ def audit(local: GetLocal) -> App:
             found = await admin.events(Wanted(start, event, client, user, limit))
         if json:
             for happened in found:
-                json_line({"at": happened.at} | asdict(happened))
+                json_line({"at": happened.at} | happened._asdict())
         elif found:
             header = ("TIME", "EVENT", "OUTCOME", "USER", "CLIENT", "ADDRESS", "DETAIL")
             table(

@@ -1,6 +1,5 @@
 """What a known browser keeps: for one user name, one user, one password, made by this server alone."""
 
-
 import hypothesis
 import pytest
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """Redirect URIs: which may be registered, and which of the registered a request may name."""
 
+from urllib.parse import urlencode
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -163,3 +165,9 @@ def test_parameters_are_appended_encoded_and_the_uris_own_query_is_kept() -> Non
     answered = with_parameters("https://a.example/cb?x=%20y", [("code", "c"), ("state", "a\r\nSet-Cookie: b&c=ä")])
     assert answered == "https://a.example/cb?x=%20y&code=c&state=a%0D%0ASet-Cookie%3A+b%26c%3D%C3%A4"
     assert with_parameters("http://localhost:1", [("a", "b")]) == "http://localhost:1?a=b"
+
+
+@hypothesis.given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), max_size=5))
+@hypothesis.example([("a~-._", "1+2 &=%/:~")])
+def test_parameters_are_encoded_as_a_form(parameters: list[tuple[str, str]]) -> None:
+    assert with_parameters("https://a.example/cb", parameters) == f"https://a.example/cb?{urlencode(parameters)}"
