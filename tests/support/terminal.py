@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.support.program import ROOT, SERVER
 
@@ -14,6 +14,7 @@ from tests.support.program import ROOT, SERVER
 ON_A_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
+TELLING = {"PYTHONFAULTHANDLER": "1"}  # SIGABRT prints where each thread is
 
 
 class Terminal:
@@ -23,8 +24,12 @@ class Terminal:
         self._process, self._end, self.seen = process, end, ""
 
     def _read(self) -> bool:
-        """Read on; whether there may be more. A program that says nothing for half a minute hangs."""
+        """Read on; whether there may be more. A program that says nothing for half a minute hangs, and tells where."""
         if not select.select([self._end], [], [], 30)[0]:
+            self._process.send_signal(signal.SIGABRT)
+            with suppress(OSError):  # as below
+                while select.select([self._end], [], [], 2)[0]:
+                    self.seen += os.read(self._end, 4096).decode()
             raise AssertionError(f"it waits for something else: {self.seen}")
         try:
             self.seen += os.read(self._end, 4096).decode()
@@ -54,7 +59,7 @@ def terminal(env: dict[str, str], *words: str) -> Iterator[Terminal]:
     here, there = os.openpty()
     command = (sys.executable, "-c", ON_A_TERMINAL, *SERVER, *words)
     process = subprocess.Popen(
-        command, stdin=there, stdout=there, stderr=there, cwd=ROOT, env=env, start_new_session=True
+        command, stdin=there, stdout=there, stderr=there, cwd=ROOT, env=env | TELLING, start_new_session=True
     )
     os.close(there)
     try:
