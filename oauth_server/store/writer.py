@@ -21,6 +21,10 @@ from oauth_server.store.verbs.audit import Pending, recording
 
 MAX_BATCH: Final = 256
 MAX_AT_ONCE: Final = 64  # at some 50 us each
+# How often, and how many seconds apart, the loop tries while another process writes, which seldom takes longer. After
+# that the thread waits as SQLite does: ever longer, so that its turn comes late.
+TRIES: Final = 20
+PAUSE: Final = 0.001
 
 
 class Job(NamedTuple):
@@ -41,6 +45,10 @@ class Outcome(NamedTuple):
     error: BaseException | None
 
 
+class _BusyError(Exception):
+    """Another process writes."""
+
+
 class _Batch(NamedTuple):
     """Jobs that are written together; what became of them, where they were run already and only the commit is due."""
 
@@ -52,8 +60,8 @@ class Writer:
     """Serialises all writes of this process; each batch has one durable commit.
 
     Quick verbs are run in the loop that asks, and committed by a thread: handing each statement to and fro between two
-    threads costs more than the statement. Whatever may take long, or has to wait for another process, is run by the
-    thread. One batch is under way at a time, and what is asked for meanwhile is the next.
+    threads costs more than the statement. Whatever may take long, or has to wait long for another process, is run by
+    the thread. One batch is under way at a time, and what is asked for meanwhile is the next.
 
     A verb that raises is rolled back alone: the batch runs again, each verb within a savepoint. No answer leaves before
     the commit that holds it is on disk. A verb whose caller gave up, or whose time was over, before it began is not
@@ -90,7 +98,7 @@ class Writer:
             collected = self._collected.get(loop)
             if collected is None:
                 collected = self._collected[loop] = []
-                loop.call_soon(self._begin, loop, 0)
+                loop.call_soon(self._begin, loop, 0, TRIES)
             collected.append(Job(verb, quick, loop, future, until))
             if loop not in self._watched:
                 self._watched.add(loop)
@@ -110,16 +118,30 @@ class Writer:
         self._thread.join()
         self._checkpoints.close()
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, seen: int, tries: int) -> None:
         """Begin a batch with what waits, unless the last turn of the loop brought more: then the next may as well."""
         waiting = len(self._collected.get(loop, ()))
         if seen < waiting < MAX_AT_ONCE:
-            loop.call_soon(self._begin, loop, waiting)
+            loop.call_soon(self._begin, loop, waiting, tries)
             return
         jobs = self._take(loop)
-        if jobs:
-            quick = len(jobs) <= MAX_AT_ONCE and all(job.quick for job in jobs)
-            self._due.put(_Batch(jobs, self._run_at_once(jobs) if quick else None))
+        if not jobs:
+            return
+        outcomes = None
+        if len(jobs) <= MAX_AT_ONCE and all(job.quick for job in jobs):
+            try:
+                outcomes = self._run_at_once(jobs)
+            except _BusyError:
+                if tries:
+                    self._put_back(loop, jobs)
+                    loop.call_later(PAUSE, self._begin, loop, 0, tries - 1)
+                    return
+        self._due.put(_Batch(jobs, outcomes))
+
+    def _put_back(self, loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
+        with self._lock:
+            self._busy, self._under_way = False, []
+            self._collected[loop] = jobs
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> list[Job]:
         """What waits in a loop, unless a batch is under way; that of the caller is from now on."""
@@ -195,7 +217,7 @@ class Writer:
                 job.future.set_result(value)
             else:
                 job.future.set_exception(error)
-        self._begin(loop, 0)
+        self._begin(loop, 0, TRIES)
 
     def _commit(self, batch: _Batch) -> list[Outcome]:
         started = time.perf_counter()
@@ -221,8 +243,9 @@ class Writer:
             return self._run_all(self._transaction(0), jobs)
         except OperationalError as error:
             busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-            if not busy or self._connection is None or _in_transaction(self._connection):
-                self._drop()
+            if busy and self._connection is not None and not _in_transaction(self._connection):
+                raise _BusyError from None
+            self._drop()
         except Exception:  # noqa: BLE001 - the thread runs them again, and tells
             self._drop()
         return None

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from oauth_server.store import store as store_module
+from oauth_server.store import writer as writer_module
+from oauth_server.store.at_once import by_key
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import meta
@@ -190,6 +192,50 @@ async def test_what_was_refused_while_its_batch_waited_for_another_process_does_
     await after
     other.close()
     assert [await sqlite_store.read(meta.get, name) for name in ("late", "given up", "after")] == [None, None, "x"]
+
+
+@by_key
+def note_thread(_connection: Connection, seen: list[tuple[str, str]], name: str) -> None:
+    seen.append((name, threading.current_thread().name))
+
+
+@pytest.mark.parametrize(("tries", "thread"), [(1000, "MainThread"), (3, "store-writer")])
+async def test_the_loop_tries_again_for_a_moment_while_another_process_writes_then_a_thread_waits(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, tries: int, thread: str
+) -> None:
+    monkeypatch.setattr(writer_module, "TRIES", tries)
+    await sqlite_store.write(meta.remember, "first", "x")
+    other = sqlite3.connect(sqlite_store.location.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    seen: list[tuple[str, str]] = []
+    waiting = [asyncio.create_task(sqlite_store.write(note_thread, seen, f"n{n}")) for n in range(3)]
+    await asyncio.sleep(0.1)
+    waiting += [asyncio.create_task(sqlite_store.write(note_thread, seen, f"n{n}")) for n in range(3, 6)]
+    await asyncio.sleep(0.01)
+    waiting[1].cancel()
+    await asyncio.sleep(0)
+    assert seen == []
+    other.execute("ROLLBACK")
+    other.close()
+    await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+    assert [name for name, _ in seen] == ["n0", "n2", "n3", "n4", "n5"]
+    assert {ran for name, ran in seen if name in {"n0", "n2"}} == {thread}
+
+
+async def test_close_finishes_what_waits_for_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "TRIES", 1000)
+    store = Store(f"sqlite:///{tmp_path}/oauth.db")
+    other = sqlite3.connect(tmp_path / "oauth.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    seen: list[tuple[str, str]] = []
+    task = asyncio.create_task(store.write(note_thread, seen, "n"))
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(asyncio.to_thread(store.close))
+    await asyncio.sleep(0.05)
+    other.execute("ROLLBACK")
+    await asyncio.wait_for(asyncio.gather(task, closing), 20)
+    other.close()
+    assert [name for name, _ in seen] == ["n"]
 
 
 async def test_close_finishes_what_waits(tmp_path: Path) -> None:
