@@ -24,6 +24,11 @@ WORKS = (
     Row("introspection", "introspect", (), 800, {}),
     Row("tools/call, 2026-07-28", "tools_call", ("2026-07-28",), 300, {}),
 )
+# Controls: what two workers cost where they have nothing in common but the machine and its disk.
+BESIDE = (
+    (WORKS[-1], "fastmcp/{}", "two bare FastMCP servers"),
+    (REFRESH, "ours/{}", "two of this server, each with a store of its own"),
+)
 ENGINES = ("sqlite", "postgresql")
 # Up to the size that the issue asks for: clients, refresh tokens, revocations.
 SIZES = ((10_000, 50_000, 10_000), (100_000, 500_000, 100_000), (1_000_000, 5_000_000, 1_000_000))
@@ -69,16 +74,16 @@ async def workers(new_fleet: NewFleet, rounds: int, say: Say) -> list[dict[str, 
                 told = {"engine": engine, "work": row.name, "one": one.told(), "two": two.told(), "ratio": ratio}
                 found.append(told)
                 say(f"  {engine}, {row.name}: two workers take {ratio:.3f} of the CPU of one")
-    async with new_fleet() as servers:
-        found.append(await _beside(servers, rounds))
-    say(f"  {found[-1]['work']}: two take {found[-1]['ratio']:.3f} of the CPU of one")
+    for row, name, what in BESIDE:
+        async with new_fleet() as servers:
+            found.append(await _beside(servers, rounds, row, name, what))
+        say(f"  {found[-1]['work']}: two take {found[-1]['ratio']:.3f} of the CPU of one")
     return found
 
 
-async def _beside(fleet: Fleet, rounds: int) -> dict[str, Any]:
-    """What the machine costs two processes that share nothing: one bare FastMCP server alone, then two at once."""
-    row = WORKS[-1]
-    pair = [Lane(await fleet.peer(f"fastmcp/{number}"), row) for number in range(2)]
+async def _beside(fleet: Fleet, rounds: int, row: Row, name: str, what: str) -> dict[str, Any]:
+    """What the machine costs two servers that share nothing: one of them alone, then both at once."""
+    pair = [Lane(await fleet.peer(name.format(number)), row) for number in range(2)]
     alone, both = Cell(), Cell()
     for lane in pair:
         await lane.warm(row.units)
@@ -92,8 +97,14 @@ async def _beside(fleet: Fleet, rounds: int) -> dict[str, Any]:
         await asyncio.gather(*(lane.round(row.units, CONNECTIONS // 2) for lane in pair))
         both.add(*(lane.cell for lane in pair))
     ratio = statistics.median(b / a for a, b in zip(alone.cpu_ms, both.cpu_ms, strict=True))
-    work = f"{row.name}, two bare FastMCP servers"
-    return {"engine": "none", "work": work, "one": alone.told(), "two": both.told(), "ratio": ratio, "control": True}
+    return {
+        "engine": "none",
+        "work": f"{row.name}, {what}",
+        "one": alone.told(),
+        "two": both.told(),
+        "ratio": ratio,
+        "control": True,
+    }
 
 
 async def growth(say: Say) -> list[dict[str, Any]]:
