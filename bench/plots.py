@@ -36,7 +36,7 @@ def concurrency(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
         right.plot(at, [row["p99_ms"] for row in chosen], marker="o", label=server)
     for one in (left, right):
         one.set_xticks(at, [str(number) for number in at])
-        one.set_ylim(bottom=0)
+        one.set_ylim(0, 1.1 * one.get_ylim()[1])
     left.legend()
     _saved(figure, file)
 
@@ -51,6 +51,6 @@ def growth(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
             at = [row["refresh_tokens"] for row in chosen]
             one.plot(at, [row["full_cpu_ms"] for row in chosen], marker="o", label=engine)
             one.plot(at, [row["empty_cpu_ms"] for row in chosen], linestyle=":", label=f"{engine}, empty store")
-        one.set_ylim(bottom=0)
+        one.set_ylim(0, 1.1 * one.get_ylim()[1])
     axes[0].legend()
     _saved(figure, file)
