@@ -99,8 +99,12 @@ async def test_connections_that_died_unseen_are_replaced_without_an_error(scene:
 
 async def test_a_refresh_whose_commit_was_not_answered_is_repeated_within_the_grace(scene: Scene) -> None:
     presented = scene.witness.tokens["refresh_token"]
-    scene.proxy.cut_after = b"COMMIT"
-    cut = await scene.witness.client.refresh(presented)
+    for _ in range(10):
+        scene.proxy.cut_after = b"COMMIT"
+        cut = await scene.witness.client.refresh(presented)
+        if cut.status_code != 200:
+            break
+        presented = cut.json()["refresh_token"]  # a look for revocations, which commits as well, came first
     # Nobody knows whether it took place, so it is not run again behind the client's back.
     assert (cut.status_code, cut.json()["error"], cut.headers["retry-after"]) == (503, "temporarily_unavailable", "5")
     reply = await scene.witness.client.refresh(presented)

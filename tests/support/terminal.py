@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 
 from tests.support.program import ROOT, SERVER
 
-# Makes the terminal on stdin the controlling one, as a login does, so that Ctrl-C and /dev/tty lead to it.
+# Makes the terminal on stdin the controlling one, as a login does, so that Ctrl-C and /dev/tty lead to it. Where the
+# tests run in the background of a shell, Ctrl-C is ignored by all that they start: a login lets it count again.
 ON_A_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
 TELLING = {"PYTHONFAULTHANDLER": "1"}  # SIGABRT prints where each thread is
 
