@@ -62,18 +62,16 @@ class Params(NamedTuple):
 
 
 def parse_pairs(raw: bytes) -> list[tuple[str, str]]:
-    """Decode application/x-www-form-urlencoded; raises InvalidRequestError for what is not UTF-8 or has NUL."""
+    """Decode application/x-www-form-urlencoded; raises InvalidRequestError for too many, NUL, or what is not UTF-8."""
     try:
         text = raw.decode()
-        pieces = text.split("&")
-        pairs = [_pair(piece) for piece in pieces if piece]
+        if text.count("&") >= MAX_FIELDS:
+            raise InvalidRequestError(f"There are more than {MAX_FIELDS} parameters.")
+        if "\x00" in text or "%00" in text:
+            raise InvalidRequestError("A parameter contains a NUL character.")
+        return [_pair(piece) for piece in text.split("&") if piece]
     except ValueError:
         raise InvalidRequestError("The parameters are not valid UTF-8.") from None
-    if len(pieces) > MAX_FIELDS:
-        raise InvalidRequestError(f"There are more than {MAX_FIELDS} parameters.")
-    if "\x00" in text or "%00" in text:
-        raise InvalidRequestError("A parameter contains a NUL character.")
-    return pairs
 
 
 def _pair(piece: str) -> tuple[str, str]:

@@ -139,6 +139,10 @@ class Writer:
         self._due.put(_Batch(jobs, outcomes))
 
     def _put_back(self, loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
+        """Let what `_take` gave wait on, in the same turn of the loop: nothing was asked for since.
+
+        Nor did it leave anything behind, which it does of more than MAX_BATCH alone.
+        """
         with self._lock:
             self._busy, self._under_way = False, []
             self._collected[loop] = jobs
@@ -238,7 +242,10 @@ class Writer:
         return outcomes
 
     def _run_at_once(self, jobs: list[Job]) -> list[Outcome] | None:
-        """What becomes of the jobs before the commit; None where somebody has to wait, or see what is wrong."""
+        """What becomes of the jobs before the commit; None where the thread has to see what is wrong.
+
+        Raises _BusyError where nothing was done, since another process writes.
+        """
         try:
             return self._run_all(self._transaction(0), jobs)
         except OperationalError as error:
