@@ -1,5 +1,7 @@
 """The whole address table: what a request may go to, and every disguise of what it may not."""
 
+from ipaddress import IPv4Address, IPv6Address
+
 import pytest
 
 from oauth_server.outbound import Outbound, OutboundError
@@ -10,7 +12,21 @@ PUBLIC = [
     "128.0.0.1", "169.253.255.255", "169.255.0.1", "172.15.255.255", "172.32.0.1", "192.0.1.1", "192.167.255.255",
     "192.169.0.1", "198.17.255.255", "198.20.0.1", "223.255.255.255", "2606:4700::1111", "2a00:1450::1",
     "2001:4860:4860::8888", "2001:200::1",
+    # The neighbours of platforms' own services, and of blocks in the registries.
+    "168.63.129.15", "168.63.129.17", "161.25.255.255", "161.27.0.1", "166.7.255.255", "166.12.0.1", "199.36.153.3",
+    "199.36.153.12", "192.31.195.255", "192.31.197.1", "192.52.194.1", "192.175.49.1", "2620:4f:8001::1",
+    "2600:2d00:2:3000::1",
 ]  # fmt: skip
+PLATFORM_SERVICES = [
+    "168.63.129.16",  # Azure: the platform's own resolver, health probe and guest agent
+    "169.254.169.254", "169.254.170.2", "169.254.0.23", "169.254.42.42",  # AWS, GCP, Azure, Oracle; ECS; Tencent; Scaleway
+    "100.100.100.200", "100.88.222.5",  # Alibaba; Tencent
+    "192.0.0.192",  # Oracle
+    "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42",  # AWS, GCP, Oracle, Scaleway
+    "161.26.0.10", "161.26.255.255", "166.8.0.1", "166.11.255.255",  # IBM
+    "199.36.153.4", "199.36.153.11", "2600:2d00:2:1000::1", "2600:2d00:2:2000::1",  # Google APIs within a VPC
+]  # fmt: skip
+REGISTRIES = ["192.31.196.1", "192.52.193.1", "192.175.48.42", "2620:4f:8000::42"]  # AS112 and AMT anycast
 BLOCKED = [
     "0.0.0.0", "0.1.2.3",  # noqa: S104 - an address to refuse, not to bind
     "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.9",
@@ -33,6 +49,32 @@ SPELLINGS = [
 @pytest.mark.parametrize("address", BLOCKED)
 def test_no_special_address_is_public(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.requirement("attack-56")
+@pytest.mark.parametrize("address", [*PLATFORM_SERVICES, *REGISTRIES])
+def test_no_service_of_the_platform_and_no_block_of_the_registries_is_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.requirement("attack-56")
+@pytest.mark.parametrize("address", [address for address in PLATFORM_SERVICES if ":" not in address])
+@pytest.mark.parametrize(
+    "form", ["mapped", "compatible", "translated", "nat64", "local nat64", "6to4", "teredo", "isatap"]
+)
+def test_no_address_that_embeds_one_of_those_is_public(address: str, form: str) -> None:
+    four = int(IPv4Address(address))
+    embedded = {
+        "mapped": 0xFFFF << 32 | four,
+        "compatible": four,
+        "translated": 0xFFFF << 48 | four,
+        "nat64": 0x64FF9B << 96 | four,
+        "local nat64": 0x64FF9B0001 << 80 | four,
+        "6to4": 0x2002 << 112 | four << 80 | 1,
+        "teredo": 0x2001 << 112 | 0x41000000 << 64 | four ^ 0xFFFFFFFF,
+        "isatap": 0x26064700 << 96 | 0x5EFE << 32 | four,
+    }[form]
+    assert not is_public(str(IPv6Address(embedded)))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -70,7 +112,7 @@ def test_loopback_is_loopback_alone(address: str, expected: bool) -> None:
 
 
 @pytest.mark.requirement("attack-56")
-@pytest.mark.parametrize("address", [address for address in BLOCKED if address and " " not in address])
+@pytest.mark.parametrize("address", [a for a in (*BLOCKED, *PLATFORM_SERVICES) if a and " " not in a])
 async def test_a_name_with_such_an_address_is_never_connected(address: str) -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return [address]
