@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -92,6 +93,15 @@ async def test_the_address_is_the_one_the_proxy_saw_and_nobody_elses_word_counts
     addresses = {row["address"] for row in rows}
     assert {"127.0.0.3", "127.0.0.4"} <= addresses
     assert "203.0.113.66" not in addresses
+
+
+@pytest.mark.parametrize("given", [["chosen-by-the-visitor"], ["chosen-by-the-visitor", "chosen-as-well"]])
+async def test_the_id_of_a_request_is_the_proxy_s_and_no_visitor_s(site: Site, given: list[str]) -> None:
+    async with site.client() as http:
+        replies = [await http.get("/oauth/nowhere", headers=[("X-Request-Id", one) for one in given]) for _ in range(2)]
+    ids = [reply.headers["x-request-id"] for reply in replies]
+    assert len(set(ids)) == 2
+    assert all(UUID(about).version == 4 for about in ids), ids
 
 
 async def test_a_rolling_restart_fails_no_request(site: Site) -> None:
