@@ -340,7 +340,8 @@ async def test_passwords_are_hashed_by_fewer_processes_than_there_are_processors
     assert not await hashers.matches("no hash", "wrong")
     running = await _hashers()
     assert 1 <= len(running) <= max(1, len(os.sched_getaffinity(0)) // 2)
-    assert {one.nice() for one in running} == {psutil.Process().nice() + hasher.NICE}
+    # The system keeps a process at 19 where the sum is more, as it is where the tests themselves run under `nice`.
+    assert {one.nice() for one in running} == {min(19, psutil.Process().nice() + hasher.NICE)}
 
 
 async def test_a_hashing_process_that_was_killed_is_replaced() -> None:
