@@ -21,6 +21,7 @@ from oauth_server.core.errors import (
     InvalidRedirectUriError,
     InvalidScopeError,
 )
+from oauth_server.core.hosts import authority_problem
 from oauth_server.core.jwt import assertion_keys
 from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.redirect_uris import check_registrable, is_loopback
@@ -192,8 +193,11 @@ def _web_uri(metadata: Mapping[str, Any], name: str) -> str | None:
         parts = urlsplit(value)
     except ValueError:
         raise problem from None
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    if parts.scheme not in ("https", "http"):
         raise problem
+    wrong = authority_problem(parts)
+    if wrong is not None:
+        raise InvalidClientMetadataError(f"The URL in {name} {wrong}.")
     return value
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
-from oauth_server.core.resource_indicators import Resources, normalise, other_loopback
-from oauth_server.core.settings import Settings, check_deployment, is_loopback_host, resolve_issuer
+from oauth_server.core.hosts import is_loopback_host
+from oauth_server.core.resource_indicators import Resources, loopback_spellings, normalise
+from oauth_server.core.settings import Settings, check_deployment, resolve_issuer
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,24 @@ class Deployment:
 
     def spelled(self, uri: str, host: str) -> str:
         """`uri` under the loopback name the client used in its Host header; unchanged for every other name."""
-        other = other_loopback(uri)
-        if other is not None and urlsplit(other).netloc == host.lower():
-            return other
-        return uri
+        wanted = host.lower()
+        return next((spelling for spelling in loopback_spellings(uri) if urlsplit(spelling).netloc == wanted), uri)
 
     def is_own(self, url: str) -> bool:
         """Whether a URL names this server: its issuer, or one of its resources, in any accepted spelling."""
-        own = {normalise(u) for u in (self.issuer, other_loopback(self.issuer) or self.issuer)}
+        own = {normalise(spelling) for spelling in loopback_spellings(self.issuer)}
         return normalise(url) in own or self.resources.canonical(url) is not None
 
     @cached_property
     def origins(self) -> frozenset[str]:
         """The browser origins that may call /mcp, sign in and consent: our own and those the operator named."""
-        own = (self.issuer, other_loopback(self.issuer) or self.issuer)
-        return frozenset((*own, *self.settings.allow_origins))
+        return frozenset((*loopback_spellings(self.issuer), *self.settings.allow_origins))
 
     @cached_property
     def host_names(self) -> frozenset[str]:
         """The Host headers that this server answers to; further loopback names are none of them, and served too."""
         names = (self.issuer, *self.resources.names)
-        return frozenset(urlsplit(u).netloc for name in names for u in (name, other_loopback(name) or name))
+        return frozenset(urlsplit(u).netloc for name in names for u in loopback_spellings(name))
 
 
 def deploy(settings: Settings, host: str, port: int, issuer: str | None = None) -> Deployment:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from oauth_server.core.settings_uris import is_host
+from oauth_server.core.hosts import authority_problem
 
 MAX_LENGTH = 2048
 _CHARACTERS = re.compile(r"[\x21\x24-\x3B\x3D\x3F-\x5B\x5D\x5F\x61-\x7A\x7E]+")  # printable ASCII but "#<>\^`{|}
@@ -29,13 +29,15 @@ def problem_of(client_id: str, named: Collection[str] = ()) -> str | None:  # no
         return "does not begin with https://"
     try:
         parts = urlsplit(client_id)
-        host, port = parts.hostname or "", parts.port
     except ValueError:
         return "is not a URL"
-    spelled = host if port is None else f"{host}:{port}"
-    if parts.netloc != spelled or port in (0, 443) or not is_host(host):
-        return "has a host or port that is not in its normal spelling, or user information"
-    if spelled not in named and ("." not in host or host.rpartition(".")[2].isdigit()):
+    problem = authority_problem(parts)
+    if problem is not None:
+        return problem
+    host = parts.hostname or ""
+    if parts.port == 443:  # noqa: PLR2004
+        return "names the port that https has anyway"
+    if parts.netloc not in named and ("." not in host or host.rpartition(".")[2].isdigit()):
         return "has a host that is not a public name"
     if parts.path in ("", "/"):
         return "has no path"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import quote_plus, urlsplit
 
 from oauth_server.core.errors import InvalidRedirectUriError
+from oauth_server.core.hosts import authority_problem
 from oauth_server.core.refusal_log import shown_uri
 
 MAX_LENGTH = 2048
@@ -88,15 +89,15 @@ def _malformed(uri: str) -> str | None:
 def _unacceptable(uri: str) -> str | None:  # noqa: PLR0911 - one line per rule
     try:
         parts = urlsplit(uri)
-        host, _port = parts.hostname, parts.port
     except ValueError:
         return "is not a valid URI"
     if parts.scheme not in ("http", "https"):
         return "has a scheme that is neither https nor an allowed private-use scheme"
-    if not uri.startswith(("http://", "https://")) or not host or "*" in parts.netloc:
+    if not uri.startswith(("http://", "https://")):
         return "has no literal host"
-    if "@" in parts.netloc:
-        return "has user information"
+    problem = authority_problem(parts)
+    if problem is not None:
+        return problem
     if _DOT_SEGMENT.search(parts.path):
         return "has dot segments in its path"
     if parts.scheme == "http" and not is_loopback(uri):

@@ -13,7 +13,7 @@ from oauth_server.core.refusal_log import shown_uri
 
 MCP_PATH = "/mcp"
 _PRINTABLE = re.compile(r"[\x21-\x7E]+")
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -41,13 +41,14 @@ def normalise(uri: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def other_loopback(uri: str) -> str | None:
-    """The same URI under the other loopback name: localhost for 127.0.0.1 and the reverse; None for any other host."""
+def loopback_spellings(uri: str) -> tuple[str, ...]:
+    """The URI under each loopback name (localhost, 127.0.0.1, [::1]), itself first; a URI of another host alone."""
     parts = urlsplit(uri)
-    if parts.hostname not in _LOOPBACK_NAMES:
-        return None
-    other = _LOOPBACK_NAMES[1 - _LOOPBACK_NAMES.index(parts.hostname)]
-    return parts._replace(netloc=parts.netloc.replace(parts.hostname, other, 1)).geturl()
+    host = f"[{parts.hostname}]" if parts.netloc.startswith("[") else parts.hostname
+    if host not in _LOOPBACK_NAMES:
+        return (uri,)
+    others = (parts._replace(netloc=parts.netloc.replace(host, name, 1)) for name in _LOOPBACK_NAMES)
+    return tuple(dict.fromkeys((uri, *(other.geturl() for other in others))))
 
 
 class Resources:
@@ -59,8 +60,8 @@ class Resources:
         self.others = tuple(configured[1:])
         self._names: dict[str, str] = {}
         for name in (self.root, self.mcp, *self.others):
-            for spelling in (name, other_loopback(name)):
-                normal = None if spelling is None else normalise(spelling)
+            for spelling in loopback_spellings(name):
+                normal = normalise(spelling)
                 if normal is not None:
                     self._names.setdefault(normal, name)
 

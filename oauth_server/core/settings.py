@@ -23,14 +23,12 @@ from oauth_server.core.settings_deployment import (
     resolve_issuer,
 )
 from oauth_server.core.settings_rules import RefusedError, SettingsError
-from oauth_server.core.settings_uris import is_loopback_host
 
 __all__ = [
     "ENV_NAMES",
     "Settings",
     "SettingsError",
     "check_deployment",
-    "is_loopback_host",
     "load",
     "resolve_issuer",
 ]
@@ -94,7 +92,8 @@ class Settings(BaseSettings):
     )
     client_name: _Line = Field("MCP Docker Dev Server", validation_alias="MCP_OAUTH_CLIENT_NAME")
     client_redirect_uris: Annotated[tuple[str, ...], BeforeValidator(uris.redirect_uris)] = Field(
-        ("http://localhost/callback", "http://127.0.0.1/callback"), validation_alias="MCP_OAUTH_CLIENT_REDIRECT_URIS"
+        ("http://localhost/callback", "http://127.0.0.1/callback", "http://[::1]/callback"),
+        validation_alias="MCP_OAUTH_CLIENT_REDIRECT_URIS",
     )
     token_expiry: Annotated[int, _seconds(60, 86_400)] = Field(3600, validation_alias="MCP_OAUTH_TOKEN_EXPIRY")
     refresh_token_expiry: Annotated[int, _seconds(300, 31_536_000)] = Field(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from oauth_server.core.hosts import is_loopback_host
 from oauth_server.core.settings_rules import SettingsError
-from oauth_server.core.settings_uris import is_loopback_host
 
 if TYPE_CHECKING:  # settings.py imports this module
     from oauth_server.core.settings import Settings

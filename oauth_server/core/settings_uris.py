@@ -1,14 +1,12 @@
 """What a host, origin or URI in a setting must look like (RFC 3986, RFC 6454, RFC 8252 section 7, RFC 8707)."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
+from oauth_server.core.hosts import authority_problem, is_host, is_loopback_host, without_brackets
 from oauth_server.core.settings_rules import RefusedError, each_once, quoted
 
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
-_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_NUMBER_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Schemes that a browser or the system acts on by itself can never be one application's own.
@@ -26,7 +24,7 @@ _REDIRECT = "https:// URIs, http:// URIs on loopback, private-use schemes (com.e
 
 def host(value: str) -> str:
     """Return an address or host name to listen on, lower-case, an IPv6 address without its brackets."""
-    bare = _without_brackets(value).lower()
+    bare = without_brackets(value).lower()
     if not is_host(bare):
         raise RefusedError(f"{quoted(value)} is neither", "an IP address or a host name, without scheme and port")
     return bare
@@ -90,7 +88,9 @@ def _redirect_uri(value: str) -> str:
     parts = _split(value, _REDIRECT)
     if parts.scheme not in _DEFAULT_PORTS:
         return _private_use(value, parts, _REDIRECT)
-    _http_base(parts, _REDIRECT)
+    problem = authority_problem(parts)
+    if problem is not None:
+        raise RefusedError(f"{quoted(value)} {problem}", _REDIRECT)
     if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
         raise RefusedError(f"{quoted(value)} is neither https nor on loopback", _REDIRECT)
     return value
@@ -109,22 +109,6 @@ def _private_use(value: str, parts: SplitResult, accepted: str) -> str:
     if not parts.scheme or _NOT_PRIVATE_USE.fullmatch(parts.scheme) or not rest.startswith("/"):
         raise RefusedError(f"has a URI with the scheme {quoted(parts.scheme)} in a form not allowed here", accepted)
     return value
-
-
-def is_loopback_host(host: str) -> bool:
-    """Tell whether a host is `localhost`, in 127.0.0.0/8 or ::1, brackets or not; names under localhost are not."""
-    bare = _without_brackets(host).lower()
-    if bare == "localhost":
-        return True
-    try:
-        address = ip_address(bare)
-    except ValueError:
-        return False
-    return address.is_loopback if isinstance(address, IPv4Address) else address == IPv6Address("::1")
-
-
-def _without_brackets(host: str) -> str:
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def _split(value: str, accepted: str) -> SplitResult:
@@ -153,14 +137,3 @@ def _http_base(parts: SplitResult, accepted: str) -> str:
         raise RefusedError("has no valid host or port", accepted)
     name = f"[{IPv6Address(parts.hostname)}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{name}" + ("" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}")
-
-
-def is_host(name: str) -> bool:
-    """Tell whether a lower-case `name` is a host name or an IP address, IPv6 without brackets and zone."""
-    # Browsers read 134744072 and 0x8.8 as IPv4 addresses: a last label that is a number must belong to a plain one.
-    if ":" in name or _NUMBER_LABEL.fullmatch(name.rpartition(".")[2]):
-        try:
-            return "%" not in str(ip_address(name))
-        except ValueError:
-            return False
-    return _HOST_NAME.fullmatch(name) is not None

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server.core import documents as d
 from oauth_server.core.deployment import Deployment
+from oauth_server.core.hosts import is_loopback_host
 from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
-from oauth_server.core.settings import is_loopback_host
 from oauth_server.gate.fields import first, values
 
 ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address

@@ -25,6 +25,30 @@ SCRIPTS = [
     "blob:https://app.example/1",
     "about:blank",
 ]
+# A person reads one host, a browser goes to another, or the host has a spelling that no browser shows.
+OTHER_SPELLINGS = [
+    "app.example%2Eevil.example",
+    "app%2eexample",
+    "%61pp.example",
+    "0x7f.1",
+    "0x7f000001",
+    "127.1",
+    "2130706433",
+    "0177.0.0.1",
+    "app\u3002example",
+    "app\uff0eexample",
+    "\uff41pp.example",
+    "App.example",
+    "app.example.",
+    "app.example:",
+    "app.example:0443",
+    "XN--bcher-kva.example",
+    "xn--pp-8ka.xn--a.example",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::FFFF]",
+    "app_ex!ample",
+]
 REFUSED = [
     *SCRIPTS,
     "http://evil.example/callback",
@@ -72,6 +96,7 @@ REFUSED = [
     "ftp://app.example/callback",
     "ws://localhost/callback",
     "https://app.example/" + "a" * 2048,
+    *(f"https://{host}/callback" for host in OTHER_SPELLINGS),
 ]
 ACCEPTED = [
     "https://app.example/callback",
@@ -147,6 +172,21 @@ async def test_no_page_of_a_client_is_a_script(server: Running, client: OAuthCli
     reply = await register(client, **{member: "https://app.example/page"})
     assert reply.status_code == 201
     assert reply.json()[member] == "https://app.example/page"
+
+
+@pytest.mark.requirement("attack-52", "AS-17")
+async def test_every_uri_of_a_client_names_its_host_in_one_spelling(server: Running, client: OAuthClient) -> None:
+    before = rows(server)
+    for host in OTHER_SPELLINGS:
+        uri = f"https://{host}/callback"
+        for member in ("client_uri", "logo_uri", "tos_uri", "policy_uri"):
+            assert_error(await register(client, **{member: uri}), 400, "invalid_client_metadata")
+        keys = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": uri}
+        assert_error(await register(client, **keys), 400, "invalid_client_metadata")
+        assert_error(await register(client, post_logout_redirect_uris=[uri]), 400, "invalid_redirect_uri")
+    assert rows(server) == before
+    reply = await register(client, redirect_uris=["https://xn--bcher-kva.example/cb"], client_uri="http://localhost:1")
+    assert reply.status_code == 201, reply.text
 
 
 @pytest.mark.requirement("attack-4")

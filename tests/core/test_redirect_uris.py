@@ -18,7 +18,65 @@ from oauth_server.core.redirect_uris import (
 )
 
 NATIVE = ["https://a.example/cb", "https://a.example", "https://a.example:8443/cb?x=1", "http://localhost/cb"]
+NATIVE += [
+    "https://xn--mnchen-3ya.example/cb",
+    "https://1.2.3.4:443/cb",
+    "https://[2001:db8::1]/cb",
+    "https://a_b.example",
+]
 NATIVE += ["http://127.0.0.1:33418", "http://[::1]:9/cb", *KNOWN_PRIVATE_USE]
+
+
+# What a browser reads as another host than the one that is written, or shows in another spelling.
+NOT_NORMAL = [
+    "A.example",
+    "a.EXAMPLE",
+    "a.example.",
+    "a%2Eexample",
+    "%61.example",
+    "a%2eexample",
+    "a\u3002example",
+    "a\uff0eexample",
+]
+NOT_NORMAL += ["127.1", "0x7f.1", "0x7f000001", "0X7F.0.0.1", "2130706433", "017700000001", "0177.0.0.1", "127.0.0.01"]
+NOT_NORMAL += [
+    "1.2.3.4.",
+    "1.2.3",
+    "1.2.3.4.5",
+    "a.1",
+    "a.0x1",
+    "[0:0:0:0:0:0:0:1]",
+    "[::0001]",
+    "[::1%25lo]",
+    "[::1.2.3.4]",
+]
+NOT_NORMAL += [
+    "[::ffff:1.2.3.4]",
+    "[::ffff:102:304]",
+    "[2001:DB8::1]",
+    "[v1.a]",
+    "LOCALHOST",
+    "localhost.",
+    "loc%61lhost",
+]
+NOT_NORMAL += [
+    "XN--MNCHEN-3YA.example",
+    "xn--a.example",
+    "xn--",
+    "xn--a-.example",
+    "xn--mnchen-3yA.example",
+    "xn--99999999",
+]
+NOT_NORMAL += [
+    "xn--Mnchen-3ya.example",
+    "xn--a.example",
+    "a..example",
+    ".example",
+    "a\xad.example",
+    "a.example:",
+    "a.example:0",
+]
+NOT_NORMAL += ["a.example:0443", "a.example:+443", "a.example:65536", "a.example:\u0661"]
 
 
 @pytest.mark.parametrize("uri", NATIVE)
@@ -78,6 +136,7 @@ def test_what_a_native_client_may_register(uri: str) -> None:
         "https://a.example:99999/cb",
         "https://[::1/cb",
         "https://a.example/" + "x" * 2048,
+        *(f"{scheme}://{host}/cb" for scheme in ("http", "https") for host in NOT_NORMAL),
     ],
 )
 def test_what_nobody_may_register(uri: object) -> None:

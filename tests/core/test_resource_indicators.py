@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from oauth_server.core.errors import InvalidTargetError
-from oauth_server.core.resource_indicators import Resources, normalise, other_loopback
+from oauth_server.core.resource_indicators import Resources, loopback_spellings, normalise
 
 LOCAL = Resources(["http://localhost:8000"])
 PUBLIC = Resources(["https://mcp.example", "https://files.example/api", "https://b.example:8443"])
@@ -25,12 +25,16 @@ AT_MCP = Resources(["https://mcp.example/mcp"])
         (LOCAL, "http://localhost:8000/mcp", "http://localhost:8000/mcp"),
         (LOCAL, "http://127.0.0.1:8000", "http://localhost:8000"),
         (LOCAL, "http://127.0.0.1:8000/mcp", "http://localhost:8000/mcp"),
+        (LOCAL, "http://[::1]:8000", "http://localhost:8000"),
+        (LOCAL, "http://[::1]:8000/mcp", "http://localhost:8000/mcp"),
         (PUBLIC, "https://MCP.example", "https://mcp.example"),
         (PUBLIC, "https://mcp.example:443/mcp", "https://mcp.example/mcp"),
         (PUBLIC, "https://files.example/api", "https://files.example/api"),
         (PUBLIC, "https://b.example:8443/", "https://b.example:8443"),
         (AT_MCP, "https://mcp.example/mcp", "https://mcp.example/mcp"),
         (Resources(["http://[::1]:8000"]), "http://[::1]:8000/mcp", "http://[::1]:8000/mcp"),
+        (Resources(["http://[::1]:8000"]), "http://localhost:8000/mcp", "http://[::1]:8000/mcp"),
+        (Resources(["http://127.0.0.1:8000"]), "http://[::1]:8000/", "http://127.0.0.1:8000"),
     ],
 )
 def test_one_resource_has_these_spellings(resources: Resources, spelling: str, canonical: str) -> None:
@@ -65,7 +69,8 @@ def test_one_resource_has_these_spellings(resources: Resources, spelling: str, c
                 "http://localhost.:8000",
                 "http://127.0.0.2:8000",
                 "http://127.1:8000",
-                "http://[::1]:8000",
+                "http://[::2]:8000",
+                "http://[0:0:0:0:0:0:0:1]:8000",
                 "http:localhost:8000",
                 "//localhost:8000",
                 "localhost:8000",
@@ -125,11 +130,14 @@ def test_the_names_are_the_resource_its_endpoint_and_the_others() -> None:
     assert AT_MCP.names == ("https://mcp.example/mcp",)
 
 
-def test_only_loopback_names_have_another_spelling() -> None:
-    assert other_loopback("http://localhost:8000/mcp") == "http://127.0.0.1:8000/mcp"
-    assert other_loopback("http://127.0.0.1/localhost") == "http://localhost/localhost"
-    assert other_loopback("https://mcp.example") is None
-    assert other_loopback("http://[::1]:8000") is None
+def test_only_loopback_names_have_other_spellings() -> None:
+    names = ("localhost", "127.0.0.1", "[::1]")
+    for name in names:
+        found = loopback_spellings(f"http://{name}:8000/localhost")
+        assert found[0] == f"http://{name}:8000/localhost"
+        assert set(found) == {f"http://{other}:8000/localhost" for other in names}
+    for uri in ("https://mcp.example", "http://127.0.0.2:8000", "http://[::2]:8000", "http://localhost.evil:8000"):
+        assert loopback_spellings(uri) == (uri,)
 
 
 HOSTS = st.sampled_from(
@@ -155,7 +163,7 @@ def test_canonical_is_idempotent_and_never_maps_a_foreign_origin(uri: str) -> No
         assert found in resources.names
         assert resources.canonical(found) == found
         parts, wanted = urlsplit(uri), urlsplit(found)
-        same = {wanted.hostname, "localhost", "127.0.0.1"} if wanted.hostname == "localhost" else {wanted.hostname}
+        same = {"localhost", "127.0.0.1", "::1"} if wanted.hostname == "localhost" else {wanted.hostname}
         assert parts.hostname in same
         assert parts.scheme == wanted.scheme
         default = {"http": 80, "https": 443}[wanted.scheme]

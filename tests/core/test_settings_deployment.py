@@ -2,7 +2,8 @@
 
 import pytest
 
-from oauth_server.core.settings import SettingsError, check_deployment, is_loopback_host, load, resolve_issuer
+from oauth_server.core.hosts import is_loopback_host
+from oauth_server.core.settings import SettingsError, check_deployment, load, resolve_issuer
 
 SAMPLE_SECRET = "mcp_secret_key_change_in_production_2024"
 

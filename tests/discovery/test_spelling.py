@@ -21,7 +21,7 @@ def _at(server: Running) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}")
 
 
-@pytest.mark.parametrize("issuer_host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("issuer_host", ["localhost", "127.0.0.1", "[::1]"])
 @pytest.mark.requirement("RS-02", "RS-05", "RS-21", "AS-06")
 async def test_the_resource_follows_the_loopback_spelling_of_the_client_and_the_issuer_does_not(
     make_server: MakeServer, issuer_host: str
@@ -29,7 +29,7 @@ async def test_the_resource_follows_the_loopback_spelling_of_the_client_and_the_
     env = {"MCP_OAUTH_ISSUER": f"http://{issuer_host}:8000"}
     async with make_server(**env) as server, _at(server) as http:
         tags = set()
-        for host in ("localhost:8000", "127.0.0.1:8000", "LocalHost:8000"):
+        for host in ("localhost:8000", "127.0.0.1:8000", "LocalHost:8000", "[::1]:8000"):
             for path in ("", "/mcp"):
                 reply = await http.get(WELL_KNOWN + path, headers={"Host": host})
                 assert reply.json()["resource"] == f"http://{host.lower()}{path}"
@@ -40,14 +40,14 @@ async def test_the_resource_follows_the_loopback_spelling_of_the_client_and_the_
                     WELL_KNOWN + path, headers={"Host": host, "If-None-Match": reply.headers["etag"]}
                 )
                 assert (known.status_code, known.headers["vary"].lower()) == (304, "host")
-        assert len(tags) == 4
+        assert len(tags) == 6
 
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.requirement("RS-04", "RS-21")
 async def test_the_challenge_follows_the_spelling_too(server: Running, era: Era) -> None:
     async with _at(server) as http:
-        for host in (f"localhost:{server.port}", f"127.0.0.1:{server.port}"):
+        for host in (f"localhost:{server.port}", f"127.0.0.1:{server.port}", f"[::1]:{server.port}"):
             headers = {"Host": host}
             at_mcp = challenge_of(await ask(http, era, "tools/list", headers=headers))
             at_test = challenge_of(await http.get("/oauth/test", headers=headers))
@@ -76,7 +76,7 @@ async def test_issuer_endpoints_and_keys_never_vary(server: Running) -> None:
 @pytest.mark.requirement("RS-02", "attack-67")
 async def test_another_port_or_a_public_name_gets_the_canonical_spelling(server: Running) -> None:
     async with _at(server) as http:
-        for host in ("localhost:9", "127.0.0.1", f"[::1]:{server.port}"):
+        for host in ("localhost:9", "127.0.0.1", "[::1]:9"):
             reply = await http.get(WELL_KNOWN, headers={"Host": host})
             assert reply.json()["resource"] == server.url
 
