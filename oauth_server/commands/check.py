@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from oauth_server.commands.check_consent import PASSWORD, SECRET, TOKEN, Consent, Secrets, visiting
-from oauth_server.commands.check_operator import require_operator
+from oauth_server.commands.check_issuer import LOGIN, settle
+from oauth_server.commands.check_operator import require_operator, servers_of
 from oauth_server.commands.check_output import Output
 from oauth_server.commands.check_progress import Bar
 from oauth_server.commands.errors import NOT_DONE, CommandError, MistakeError
@@ -24,6 +27,7 @@ Examples:
   server.py check https://mcp.example/mcp --spec 2025-11-25 --fail-on should
   server.py check https://mcp.example/mcp --format html --output report.html
   server.py check http://localhost:3000/mcp --depth adversarial --user alice
+  server.py check https://mcp.example/mcp --depth active --user alice --issuer https://login.example
   server.py check https://mcp.example/mcp --depth active --browser
   {TOKEN}=… server.py check https://mcp.example/mcp --depth active
   server.py check --json > before.json
@@ -77,35 +81,49 @@ def check(local: GetLocal) -> App:
         secrets = consent.secrets(depth)
         target = url or await _own(local)
         await _reach(target, own=url is None)
-        servers = None
-        if depth != "passive" and url is not None:
-            servers = await require_operator(target, spec, given=consent.operator)
-        report = await _audit(target, spec, depth, consent, secrets, servers)
+        asking = _Asking(target, spec, depth)
+        if depth != "passive":
+            found = await servers_of(target, spec)
+            only = require_operator(found, given=consent.operator) if url is not None else None
+            places = settle(found, consent, secrets)
+            secrets = consent.with_password(secrets, places.get(LOGIN, ""))
+            asking = _Asking(target, spec, depth, only, places)
+        report = await _audit(asking, consent, secrets)
         return NOT_DONE if output.write(report, before) else 0
 
     return app
 
 
-async def _audit(
-    target: str, spec: SpecVersion, depth: Depth, consent: Consent, secrets: Secrets, servers: list[str] | None
-) -> Report:
-    """Run it; `servers`: the URLs of those that may be asked, None for any."""
+@dataclass(frozen=True)
+class _Asking:
+    """What is judged; `only`: the URLs of the servers that may be asked, None for any; `places`: see `audit`."""
+
+    target: str
+    spec: SpecVersion
+    depth: Depth
+    only: list[str] | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+async def _audit(asking: _Asking, consent: Consent, secrets: Secrets) -> Report:
+    """Run it."""
     from oauth_server.compliance import LIMITS, audit  # noqa: PLC0415
     from oauth_server.outbound import Outbound  # noqa: PLC0415
 
-    outbound = Outbound(local=True, limits=LIMITS[depth], only=servers)
+    outbound = Outbound(local=True, limits=LIMITS[asking.depth], only=asking.only)
     with Bar() as bar:
-        async with visiting(consent, secrets, depth, outbound, bar.tell) as found:
+        async with visiting(consent, secrets, asking.depth, outbound, bar.tell) as found:
             return await audit(
-                target,
+                asking.target,
                 outbound=outbound,
-                spec_version=spec,
-                depth=depth,
+                spec_version=asking.spec,
+                depth=asking.depth,
                 access_token=secrets.access_token,
                 visitor=found.visitor,
                 client=found.client,
                 progress=bar.progress,
                 seconds=found.seconds,
+                places=asking.places,
             )
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +51,13 @@ class Consent:
     access_token_file: Annotated[
         str | None, Parameter(help=f"A file with an access token for the resource server's checks. Else ${TOKEN}.")
     ] = None
+    issuer: Annotated[
+        list[str] | None,
+        Parameter(
+            help="The authorization server that gets the password or the client secret, where it is not at the "
+            "target's own origin; then also each other origin of its endpoints. Repeatable."
+        ),
+    ] = None
     operator: Annotated[
         bool,
         Parameter(help="You run the server, so that it may be sent what it must refuse.", show_default=False),
@@ -70,6 +77,8 @@ class Consent:
         for option, given in (("--user", self.user), ("--browser", self.browser), ("--client-id", self.client_id)):
             if given and depth == "passive":
                 raise MistakeError(f"{option}: nobody signs in at depth passive; say --depth active or adversarial.")
+        if self.issuer and depth == "passive":
+            raise MistakeError("--issuer: no password or client secret is given that could go there.")
         return Secrets(
             _secret("--access-token-file", self.access_token_file, TOKEN).strip(),
             _secret("--client-secret-file", self.client_secret_file, SECRET).strip() if self.client_id else "",
@@ -77,13 +86,19 @@ class Consent:
         )
 
     def _password(self) -> str:
-        """The user's password; asked for at a terminal when neither a file nor the environment has it."""
+        """The user's password; empty where a terminal can be asked for it, when it is known where it goes."""
         found = _secret("--password-file", self.password_file, PASSWORD).removesuffix("\n").removesuffix("\r")
         if found:
             return found
         if not sys.stdin.isatty():
             raise MistakeError(f"--user: set {PASSWORD}, or say --password-file FILE.")
-        return password(self.user or "")
+        return ""
+
+    def with_password(self, secrets: Secrets, place: str) -> Secrets:
+        """Ask for the password that is still wanted, and say at which origin it will be used."""
+        if self.user is None or secrets.password or not place:
+            return secrets
+        return replace(secrets, password=password(f"{self.user} at {place}"))
 
 
 @dataclass(frozen=True)

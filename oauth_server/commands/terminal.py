@@ -36,10 +36,10 @@ def confirm(question: str, *, yes: bool, option: str = "--yes", declined: str = 
         raise CommandError(declined)
 
 
-def password(username: str) -> str:
-    """A password that somebody has, asked for once without echo."""
+def password(of: str) -> str:
+    """A password that exists, asked for once without echo; `of`: the user, and where it is used."""
     with _interruptible():
-        return getpass(plain(f"Password of {username}: "))
+        return getpass(plain(f"Password of {of}: "))
 
 
 def new_password(username: str) -> str:

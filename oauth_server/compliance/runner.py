@@ -54,6 +54,7 @@ async def audit(
     sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     now: Callable[[], float] = time.time,
     seconds: float = SECONDS,
+    places: Mapping[str, str] | None = None,
 ) -> Report:
     """Judge a server by its answers.
 
@@ -61,12 +62,13 @@ async def audit(
     absolute http or https URL. `access_token` goes to that endpoint alone, and not at depth `passive`. `visitor` signs
     in and consents where authorization is asked for; without one, no flow is walked. `client`: one that the operator
     registered, for servers that register none. `progress` is told at the start and of each check that is judged.
-    `seconds` bounds the run: what is not judged by then is an `error`.
+    `seconds` bounds the run: what is not judged by then is an `error`. `places`: the origin at which an endpoint is
+    asked, by its metadata name (`token_endpoint`), for those that get a secret of the visitor or the client.
     """
     if urls.read(target) is None:
         raise ValueError("the target is not an absolute http or https URL")
     started = now()
-    survey = Survey(target, outbound, spec_version, access_token, started, visitor, client, sleep)
+    survey = Survey(target, outbound, spec_version, access_token, started, visitor, client, sleep, places)
     checks = [c for c in CHECKS if spec_version in c.levels and reaches(depth, c.depth)]
     results: dict[str, Result] = {}
 

@@ -37,8 +37,13 @@ class Survey:
         visitor: Visitor | None = None,
         given: Client | None = None,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+        places: Mapping[str, str] | None = None,
     ) -> None:
-        """`target`: the URL of an MCP endpoint, an origin, or an issuer; `now`: seconds since the epoch."""
+        """`target`: the URL of an MCP endpoint, an origin, or an issuer; `now`: seconds since the epoch.
+
+        `places`: the origin (`urls.ascii_origin`) at which an endpoint is asked, by its metadata name, and nowhere
+        else; an endpoint that is not among them is asked wherever the metadata says.
+        """
         self.target = urldefrag(target).url
         self.version = version
         self.access_token = access_token
@@ -48,6 +53,7 @@ class Survey:
         self.hide(access_token)
         self.walk = Walk(self, visitor, given)
         self._outbound = outbound
+        self._places = places or {}
         self._asked: dict[Key, Once] = {}
         self._documents: dict[str, Document] = {}  # read once; each was fetched once
         self._endpoint = Once()
@@ -220,6 +226,9 @@ class Survey:
         url = (await self.metadata()).members.get(name)
         if not isinstance(url, str) or urls.read(url) is None:
             raise Missing(f"the metadata states no usable {name}")
+        # The server chooses its metadata, and may choose it anew for each request.
+        if urls.ascii_origin(url) != self._places.get(name, urls.ascii_origin(url)):
+            raise Missing(f"the {name} is at {urls.origin(url)}, to which nothing of the operator's goes")
         return url
 
     async def public_documents(self) -> list[Document]:

@@ -4,6 +4,8 @@ import ipaddress
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
+import httpx2
+
 PRM: Final = "/.well-known/oauth-protected-resource"
 AUTHORIZATION_SERVER: Final = "/.well-known/oauth-authorization-server"
 OPENID: Final = "/.well-known/openid-configuration"
@@ -42,6 +44,21 @@ def origin(url: str) -> str:
     """Return scheme and authority."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def ascii_origin(url: str) -> str:
+    """Return the origin as a person can compare it (RFC 6454 section 6.2); empty for what is no URL of a web server.
+
+    The host is in A-labels and lower case, a default port is left out; a URL with credentials has none.
+    """
+    parts = read(url)
+    if parts is None or "@" in parts.netloc or "\\" in url:
+        return ""
+    try:
+        found = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return ""
+    return f"{found.scheme}://{found.netloc.decode('ascii')}"
 
 
 def path(url: str) -> str:

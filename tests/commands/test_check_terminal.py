@@ -73,7 +73,7 @@ async def test_the_operator_is_asked_for_their_word(env: dict[str, str], answer:
 
 async def test_a_password_is_asked_for_where_none_was_given(server: Running, env: dict[str, str]) -> None:
     words = ("--depth", "active", "--user", OWNER)
-    status, seen = await session(env, *words, answers={f"Password of {OWNER}: ": f"{PASSWORD}\n"})
+    status, seen = await session(env, *words, answers={f"Password of {OWNER} at {server.url}: ": f"{PASSWORD}\n"})
     assert status == 0, seen
     assert PASSWORD not in seen
 
