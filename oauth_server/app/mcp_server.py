@@ -24,6 +24,7 @@ from oauth_server.core.fetched import Connect
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.services import Runtime
 from oauth_server.core.settings import Settings, SettingsError
+from oauth_tools.arguments import named_members
 from oauth_tools.check_compliance import Inspection, Progress
 from oauth_tools.register import register_all
 
@@ -66,6 +67,7 @@ class McpServer(FastMCP[None]):
             session_state_store=NoState(),
         )
         register_all(self, self.runtime, self._inspect)
+        self._mcp_server.middleware.insert(0, named_members)
 
     @asynccontextmanager
     async def _run_services(self, _server: FastMCP[None]) -> AsyncIterator[None]:

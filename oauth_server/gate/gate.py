@@ -32,8 +32,9 @@ from oauth_server.core.scopes import missing
 from oauth_server.core.services import Runtime, Services
 from oauth_server.gate import batch
 from oauth_server.gate.caller import Caller
-from oauth_server.gate.decoding import UndecodableError, decode
+from oauth_server.gate.decoding import decode
 from oauth_server.gate.fields import first, values
+from oauth_server.gate.message import UndecodableError
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 4 * 1024 * 1024  # what the MCP SDK accepts
@@ -95,21 +96,21 @@ class Gate:
         """Let the messages of a body through, if the caller holds the scope that each of them needs."""
         principal: Principal = scope[SCOPE_KEY]
         try:
-            raw, messages = decode(body, batches=first(scope, b"mcp-protocol-version") in {None, batch.VERSION})
+            found = decode(body, batches=first(scope, b"mcp-protocol-version") in {None, batch.VERSION})
         except UndecodableError as error:
             await _undecodable(send, error)
             return
-        for request in messages:
+        for request in found.messages:
             if isinstance(request, JSONRPCRequest) and services.deployment.settings.enabled:
                 try:
                     await _check_scope(services, principal, request.method, request.params or {})
                 except InsufficientScopeError as error:
                     await self._refuse(services, scope, receive, send, error, request)
                     return
-        if isinstance(raw, list):
-            await batch.answer(self._app, scope, raw, receive, send)
+        if isinstance(found.raw, list):
+            await batch.answer(self._app, scope, found.raw, receive, send)
         else:
-            await self._app(scope, batch.replay(body, receive), send)
+            await self._app(scope, batch.replay(found.body, receive), send)
 
     async def _refuse(
         self,
@@ -218,8 +219,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 async def _undecodable(send: Send, error: UndecodableError) -> None:
     refused(logger, "POST", MCP_PATH, "invalid_request", f"decode: {error}", route=MCP_PATH)
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": str(error)}}
-    await _send(send, 400, [], json.dumps(body).encode())
+    await _send(send, 400, [], json.dumps(error.answer()).encode())
 
 
 async def _without_slash(scope: Scope, send: Send) -> None:

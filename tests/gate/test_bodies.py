@@ -67,7 +67,8 @@ async def test_json_that_is_not_one_message_is_an_invalid_request(
     before = await client_ids(shared)
     reply = await _post(http, shared, era, json.dumps(value).encode())
     assert reply.status_code == 400
-    assert (reply.json()["jsonrpc"], reply.json()["id"], reply.json()["error"]["code"]) == ("2.0", None, -32600)
+    told = value["id"] if isinstance(value, dict) and "id" in value else None
+    assert (reply.json()["jsonrpc"], reply.json()["id"], reply.json()["error"]["code"]) == ("2.0", told, -32600)
     assert await client_ids(shared) == before
 
 
