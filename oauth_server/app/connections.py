@@ -1,12 +1,11 @@
 """HTTP/1.1 connections with the bounds that uvicorn lacks: time to arrive, size of a head, how many.
 
-Sources: RFC 9112 sections 2.2 and 9.3.2, RFC 9110 sections 7.8 and 15.5.9 (408), RFC 6585 section 5 (431).
+Sources: RFC 9112 sections 2.2, 6.1, 9.3.2 and 9.6; RFC 9110 sections 7.8, 10.1.1 and 15.5.9 (408); RFC 6585 section 5
+(431).
 """
 
 import asyncio
 import logging
-import sys
-from collections import OrderedDict
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -16,64 +15,23 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from oauth_server import metrics
-from oauth_server.app.joined import Joined
+from oauth_server.app.joined import Joined, send_to_the_end
+from oauth_server.app.waiting import PATIENCE, Waiting
 from oauth_server.core.refusal_log import NO_ROUTE
 
-PATIENCE: Final = 30.0  # seconds for a request to arrive whole, and for an answer to be taken
 MAX_HEAD: Final = 32 * 1024  # bytes of request line and header fields, which is what proxies pass on
 MAX_FIELDS: Final = 100
 MAX_PIPELINED: Final = 8  # requests that wait for the one before; no client of today sends any
-SPARE_FILES: Final = 128  # descriptors for the store, outgoing requests and what Python opens
-_SWEEP: Final = 1.0  # seconds
+LINGER: Final = 10.0  # seconds for which a client that was refused is still read from
+LINGER_BYTES: Final = 8 * 1024 * 1024  # and how much at most
 _SENTENCES: Final = {
     400: "The request is not valid HTTP.",
     408: f"The request did not arrive within {PATIENCE:.0f} seconds.",
     414: "The request's address is too long.",
     431: f"The request's header fields are more than {MAX_HEAD // 1024} KiB or {MAX_FIELDS}.",
 }
+_waiting: WeakKeyDictionary[ServerState, Waiting] = WeakKeyDictionary()
 logger = logging.getLogger(__name__)
-
-
-class _Waiting:
-    """The connections of one server that keep it waiting, in the order in which its patience with them ends."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._until: OrderedDict[Connection, float] = OrderedDict()
-        self._sweeping = False
-        self.most = max_connections()
-
-    def add(self, connection: "Connection") -> None:
-        """Begin to wait; whoever is waited for already gets no more time."""
-        if connection not in self._until:
-            self._until[connection] = self._loop.time() + PATIENCE
-            if not self._sweeping:
-                self._sweeping = True
-                self._loop.call_later(_SWEEP, self._sweep)
-
-    def remove(self, connection: "Connection") -> None:
-        """Wait no longer."""
-        self._until.pop(connection, None)
-
-    def give_up_first(self) -> None:
-        """Make room: end the connection that has been waited for longest."""
-        if self._until:
-            self._until.popitem(last=False)[0].transport.abort()
-
-    def _sweep(self) -> None:
-        # One timer for all, since a timer for each of 10,000 connections costs each request.
-        now = self._loop.time()
-        while self._until:
-            connection, until = next(iter(self._until.items()))
-            if until > now:
-                self._loop.call_later(_SWEEP, self._sweep)
-                return
-            del self._until[connection]
-            connection.overdue()
-        self._sweeping = False
-
-
-_waiting: WeakKeyDictionary[ServerState, _Waiting] = WeakKeyDictionary()
 
 
 class _TooLargeError(Exception):
@@ -97,13 +55,14 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         waiting = _waiting.get(server_state)
         if waiting is None:
-            waiting = _waiting[server_state] = _Waiting(self.loop)
+            waiting = _waiting[server_state] = Waiting(self.loop)
         self._waiting = waiting
         self._in_head = True  # also before a head begins; what is not head is body and trailer
         self._held = 0  # bytes that came since the parser last handed something on
         self._fields = 0
         self._ordinary = b""  # the head of a request that is to be read anew
         self._joined: Joined | None = None
+        self._lingers: int | None = None  # bytes that are still read after the last answer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Wait for a request; at the bound of connections, end the one that has been waited for longest."""
@@ -121,6 +80,11 @@ class Connection(HttpToolsProtocol):
         """Take what came; whoever began a request is waited for until it is whole."""
         if self.transport.is_closing():
             return
+        if self._lingers is not None:
+            self._lingers -= len(data)
+            if self._lingers < 0:
+                self.transport.abort()
+            return
         self._unset_keepalive_if_required()
         try:
             self._parse(data)
@@ -133,7 +97,10 @@ class Connection(HttpToolsProtocol):
         if self._held > MAX_HEAD:  # of a head, a trailer or a chunk extension, which the parser keeps until it ends
             self._refuse(431)
         elif self._in_head and (self.cycle is None or self.cycle.response_complete):
-            self._waiting.add(self)
+            if self._held:
+                self._waiting.add(self)
+            elif self._lingers is None:
+                self._rest(self.timeout_keep_alive)  # a body that came after its answer
 
     def _parse(self, data: bytes) -> None:
         """Read a request that asks for another protocol anew, as the ordinary one that it is where none is offered.
@@ -189,7 +156,10 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._held = 0
         super().on_headers_complete()
-        self._joined = self.cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]
+        self._joined = self.cycle.transport = Joined(self.transport, self.loop, self._close)  # type: ignore[assignment]
+        if self.scope["http_version"] != "1.1":
+            self.cycle.keep_alive = self.cycle.waiting_for_100_continue = False
+            self.cycle.send = send_to_the_end(self.cycle)  # type: ignore[assignment,method-assign]
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -210,9 +180,15 @@ class Connection(HttpToolsProtocol):
         """Wait for an answer to be taken where it is the last one."""
         if self._joined is not None:
             self._joined.flush()  # of an answer that has a head alone
+        if self._lingers is not None:
+            return
+        last = not self.pipeline
         super().on_response_complete()
-        if self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self._waiting.add(self)
+        if self.transport.is_closing():
+            if self.transport.get_write_buffer_size():
+                self._waiting.add(self)
+        elif last and self._in_head and not self._held:
+            self._waiting.rest(self)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection when nothing more came; wait for the answer to be taken."""
@@ -235,8 +211,9 @@ class Connection(HttpToolsProtocol):
         """End the connection: the request did not become whole, or the answer was not taken, in time."""
         answered = self.cycle is not None and self.cycle.response_started
         begun = self._held > 0 or not self._in_head
-        if begun and not answered and not self.transport.is_closing():
+        if begun and not answered and self._lingers is None and not self.transport.is_closing():
             self._refuse(408)
+            return
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
@@ -260,7 +237,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         if self.cycle is not None and self.cycle.response_complete and not self._in_head:
-            self.transport.close()  # this request has its answer already
+            self._linger()  # this request has its answer already
             return
         if self.cycle is not None and not self.cycle.response_complete:
             # An answer is under way, perhaps to a request that came before this one: nothing can be said within it.
@@ -278,23 +255,25 @@ class Connection(HttpToolsProtocol):
             + b"content-length: %d\r\n\r\n" % len(text)
             + text
         )
-        self.transport.close()
+        self._linger()
 
+    def _rest(self, seconds: float) -> None:
+        """Close the connection unless something comes within so many seconds."""
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+        self._waiting.rest(self)
 
-def raise_file_limit() -> None:
-    """Let this process have as many connections open as the system allows it at all."""
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - Unix has it alone
+    def _close(self) -> None:
+        """Close the connection after its last answer."""
+        if self._in_head and not self._held and not self.flow.read_paused:
+            self.transport.close()
+        elif self._lingers is None:
+            self._linger()
 
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != hard:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def max_connections() -> int:
-    """How many connections one process keeps open: as many as it may have files, less what else it needs."""
-    if sys.platform == "win32":
-        return 10_000
-    import resource  # noqa: PLC0415
-
-    return max(SPARE_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES)
+    def _linger(self) -> None:
+        """Send the end, and read what the client still sends: unread bytes would take the answer from it."""
+        self._lingers = LINGER_BYTES
+        self.pipeline.clear()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._rest(LINGER)

@@ -1,6 +1,11 @@
 """An answer as one packet: uvicorn writes head and body apart, which wakes server and client once more."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 class Joined:
@@ -9,11 +14,14 @@ class Joined:
     Not for longer than the turn of the loop, since the body of a stream may come much later.
     """
 
-    __slots__ = ("_begun", "_head", "_loop", "_transport")
+    __slots__ = ("_begun", "_close", "_head", "_loop", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]
+    ) -> None:
         self._transport = transport
         self._loop = loop
+        self._close = close
         self._begun = False
         self._head = b""
 
@@ -38,4 +46,24 @@ class Joined:
     def close(self) -> None:
         """Send what waits, and close the connection."""
         self.flush()
-        self._transport.close()
+        self._close()
+
+
+def send_to_the_end(cycle: RequestResponseCycle) -> Callable[[ASGISendEvent], Coroutine[Any, Any, None]]:
+    """A `send` whose answers of unknown length last until the connection ends.
+
+    For clients of HTTP/1.0, which know no chunks (RFC 9112 section 6.1).
+    """
+    send, unknown = cycle.send, False
+
+    async def to_the_end(message: ASGISendEvent) -> None:
+        nonlocal unknown
+        if message["type"] == "http.response.start":
+            unknown = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            if unknown:
+                cycle.chunked_encoding = False
+        elif unknown and message["type"] == "http.response.body":
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return to_the_end

@@ -12,7 +12,8 @@ import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
-from oauth_server.app.connections import Connection, raise_file_limit
+from oauth_server.app.connections import Connection
+from oauth_server.app.waiting import raise_file_limit
 from oauth_server.core.settings import Settings, SettingsError
 
 DRAIN_SECONDS: Final = 5  # what is being answered at the end may take as long
@@ -57,6 +58,7 @@ def uvicorn_config(
         "log_level": (log_level or "warning").lower(),
         "proxy_headers": bool(trusted),
         "forwarded_allow_ips": trusted,
+        "timeout_keep_alive": settings.keep_alive,
         "timeout_graceful_shutdown": DRAIN_SECONDS,
         "backlog": BACKLOG,
     }

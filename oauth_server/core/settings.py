@@ -149,6 +149,7 @@ class Settings(BaseSettings):
     host: Annotated[str, BeforeValidator(uris.host)] = Field("127.0.0.1", validation_alias="MCP_HOST")
     port: Annotated[int, BeforeValidator(rules.number(0, 65_535))] = Field(8000, validation_alias="MCP_PORT")
     workers: Annotated[int, BeforeValidator(rules.number(1, 256))] = Field(1, validation_alias="MCP_WORKERS")
+    keep_alive: Annotated[int, _seconds(1, 3600)] = Field(180, validation_alias="MCP_KEEP_ALIVE")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(rules.choice("debug", "info", "warning", "error")),

@@ -5,7 +5,6 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -13,55 +12,9 @@ import pytest
 from oauth_server.app import connections
 from tests.support.program import ROOT
 from tests.support.server import Running
+from tests.support.wire import FORM, dial, head, impatient, said, works
 
 pytestmark = pytest.mark.requirement("attack-26")
-
-Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
-
-
-@pytest.fixture
-async def lines() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-def head(server: Running, first: str = "GET /healthz") -> bytes:
-    return f"{first} HTTP/1.1\r\nHost: localhost:{server.port}\r\n".encode()
-
-
-async def dial(server: Running, lines: AsyncExitStack) -> Line:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    lines.callback(writer.close)
-    return reader, writer
-
-
-async def said(server: Running, lines: AsyncExitStack, *sent: bytes) -> bytes:
-    """All that the server answers until it closes the connection."""
-    reader, writer = await dial(server, lines)
-    try:
-        for piece in sent:
-            writer.write(piece)
-            await writer.drain()
-    except ConnectionError:
-        pass  # it has heard enough
-    found = b""
-    try:
-        while piece := await asyncio.wait_for(reader.read(65536), 10):
-            found += piece
-    except ConnectionError:
-        pass
-    return found
-
-
-def impatient(monkeypatch: pytest.MonkeyPatch, patience: float = 0.3) -> None:
-    monkeypatch.setattr(connections, "PATIENCE", patience)
-    monkeypatch.setattr(connections, "_SWEEP", 0.05)
-
-
-async def works(server: Running) -> bool:
-    async with server.client() as http:
-        return (await http.get("/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -263,7 +216,7 @@ async def test_at_the_bound_of_connections_the_one_waited_for_longest_makes_room
 def test_a_process_may_open_as_many_files_as_the_system_allows() -> None:
     code = (
         "import resource\n"
-        "from oauth_server.app.connections import max_connections, raise_file_limit\n"
+        "from oauth_server.app.waiting import max_connections, raise_file_limit\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))\n"
         "before = max_connections()\n"

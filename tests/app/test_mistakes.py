@@ -60,6 +60,7 @@ VALUES = {
     "MCP_HOST": "http://localhost",
     "MCP_PORT": "70000",
     "MCP_WORKERS": "0",
+    "MCP_KEEP_ALIVE": "0",
     "MCP_LOG_LEVEL": "loud",
     "MCP_LOG_FORMAT": "xml",
     "MCP_METRICS_HOST": "http://localhost",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 
 from oauth_server.app import serving
@@ -106,7 +105,7 @@ def test_the_proxy_closes_idle_connections_before_a_replica_does_and_looks_withi
     looks = re.search(r"health_interval (\d+)s", CADDYFILE)
     assert found is not None
     assert looks is not None
-    assert int(found[1]) < uvicorn.Config("app").timeout_keep_alive
+    assert int(found[1]) < serving.NOTICE_SECONDS < load({}).keep_alive
     assert 2 * int(looks[1]) < serving.NOTICE_SECONDS
 
 

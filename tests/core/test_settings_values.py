@@ -53,6 +53,7 @@ DEFAULTS = {
     "MCP_HOST": "127.0.0.1",
     "MCP_PORT": 8000,
     "MCP_WORKERS": 1,
+    "MCP_KEEP_ALIVE": 180,
     "MCP_LOG_LEVEL": "info",
     "MCP_LOG_FORMAT": "text",
     "MCP_METRICS_HOST": "127.0.0.1",
@@ -138,6 +139,8 @@ ACCEPTED = [
     ("MCP_PORT", "tcp://10.0.0.1:8000", 8000),
     ("MCP_METRICS_PORT", "tcp://10.0.0.1:9464", None),
     ("MCP_WORKERS", "4", 4),
+    ("MCP_KEEP_ALIVE", "1", 1),
+    ("MCP_KEEP_ALIVE", "3600", 3600),
     *(("MCP_LOG_LEVEL", word, word.lower()) for word in ["debug", "INFO", "Warning", "error"]),
 ]
 
@@ -260,6 +263,7 @@ REFUSED = [
     *(("MCP_HOST", value) for value in ["http://localhost", "localhost:8000", "[::1", "a b", "fe80::1%eth0"]),
     *(("MCP_PORT", value) for value in ["65536", "http", "80.0", "+80"]),
     *(("MCP_WORKERS", value) for value in ["0", "257", "auto"]),
+    *(("MCP_KEEP_ALIVE", value) for value in ["0", "3601", "75s", "-1"]),
     ("MCP_LOG_LEVEL", "verbose"),
     ("MCP_LOG_FORMAT", "xml"),
     ("MCP_METRICS_HOST", "localhost:9464"),

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import anyio
 import pytest
 
-from oauth_server.app import connections
+from oauth_server.app import waiting
 from oauth_server.flow import http as flow
 from oauth_server.flow.deadlines import deadlines
 from tests.support.oauth import OAuthClient, Pkce
@@ -59,8 +59,8 @@ async def test_a_body_that_does_not_come_is_the_clients_fault(
     caplog: pytest.LogCaptureFixture,
     path: str,
 ) -> None:
-    monkeypatch.setattr(connections, "PATIENCE", 1.0)  # longer than a request may wait for an answer
-    monkeypatch.setattr(connections, "_SWEEP", 0.05)
+    monkeypatch.setattr(waiting, "PATIENCE", 1.0)  # longer than a request may wait for an answer
+    monkeypatch.setattr(waiting, "SWEEP", 0.05)
     kind = "json" if path == "/oauth/register" else "x-www-form-urlencoded"
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
