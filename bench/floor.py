@@ -64,7 +64,7 @@ async def _rotate(store: Store, number: int, turn: int) -> None:
         token_hash=stored.sha(f"{number}.{turn}"),
         client_id="c1",
         scope=None,
-        resources=(),
+        resource=None,
         now=stored.NOW,
         grace=30,
         permitted=stored.PERMITTED,

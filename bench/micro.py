@@ -36,7 +36,7 @@ async def _microseconds(call: Call, calls: int) -> float:
 def _issued(tokens: Tokens, audience: str, number: int) -> list[str]:
     return [
         tokens.issue_access(
-            subject="somebody", client_id="client", scope=("mcp:read",), audience=(audience,), grant_id=f"grant-{one}"
+            subject="somebody", client_id="client", scope=("mcp:read",), audience=audience, grant_id=f"grant-{one}"
         )
         for one in range(number)
     ]

@@ -103,7 +103,7 @@ def _claims(found: AccessToken, now: float) -> TokenClaims:
         sub=found.subject,
         client_id=found.client_id,
         scope=" ".join(found.scope),
-        aud=list(found.audience),
+        aud=[found.audience],
         iat=found.issued_at,
         exp=found.expires_at,
         expires_in=max(0, int(found.expires_at - now)),

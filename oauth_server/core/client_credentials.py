@@ -42,7 +42,7 @@ class ClientCredentials:
         if not client.confidential:
             raise UnauthorizedClientError
         scope = self._scope(client, form.get("scope"))
-        audience = self._resources.requested(resources) or (self._resources.root,)
+        audience = self._resources.one(resources) or self._resources.root
         now, grant_id = self._clock(), random_id()
         happened = event(
             now,

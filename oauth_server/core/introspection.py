@@ -91,7 +91,7 @@ class Introspection:
             "exp": found.expires_at,
             "iat": found.issued_at,
             "sub": found.subject,
-            "aud": found.audience[0] if len(found.audience) == 1 else list(found.audience),
+            "aud": found.audience,
             "iss": self._issuer,
             "jti": found.jti,
         }
@@ -116,8 +116,8 @@ class Introspection:
             "iss": self._issuer,
         }
 
-    def _assigned(self, client: Client | None, audience: tuple[str, ...]) -> bool:
+    def _assigned(self, client: Client | None, audience: str) -> bool:
         """Whether the token is for a resource that the operator assigned to this client."""
         names = (self._resources.canonical(name) for name in (client.resources if client is not None else ()))
         assigned = tuple(name for name in names if name is not None)
-        return any(self._permitted.for_resources((name,), assigned) for name in audience)
+        return self._permitted.for_resource(audience, assigned)

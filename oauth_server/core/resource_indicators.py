@@ -85,3 +85,15 @@ class Resources:
                 raise InvalidTargetError(told, reason=f"resource {shown_uri(value)}")
             names[name] = None
         return tuple(names)
+
+    def one(self, values: Iterable[str]) -> str | None:
+        """The resource of a token request, None where it names none.
+
+        Raises InvalidTargetError for one that is not ours, and for two: a token is for one (RFC 9068 section 3).
+        """
+        names = self.requested(values)
+        if len(names) > 1:
+            raise InvalidTargetError(
+                "An access token is for one resource; ask once for each.", reason=f"{len(names)} resources"
+            )
+        return names[0] if names else None

@@ -46,7 +46,7 @@ class AccessToken:
     subject: str
     client_id: str
     scope: tuple[str, ...]
-    audience: tuple[str, ...]
+    audience: str
     grant_id: str
     jti: str
     issued_at: int
@@ -103,11 +103,11 @@ class Tokens:
         subject: str,
         client_id: str,
         scope: tuple[str, ...],
-        audience: tuple[str, ...],
+        audience: str,
         grant_id: str,
         issued_at: float | None = None,
     ) -> str:
-        """Sign an access token (RFC 9068 section 2.2); `aud` is a string when single.
+        """Sign an access token for one resource (RFC 9068 section 2.2).
 
         `issued_at` is when what it rests on was looked up, by default now.
         """
@@ -115,7 +115,7 @@ class Tokens:
         claims = {
             "iss": self._deployment.issuer,
             "sub": subject,
-            "aud": audience[0] if len(audience) == 1 else list(audience),
+            "aud": audience,
             "exp": now + self.lifetime,
             # So that what ends the tokens of a moment also ends those that were asked for before it and signed after.
             "iat": now if issued_at is None else int(issued_at),
@@ -132,7 +132,7 @@ class Tokens:
         subject: str,
         client_id: str,
         scope: tuple[str, ...],
-        audience: tuple[str, ...],
+        audience: str,
         grant_id: str,
         issued_at: float,
     ) -> dict[str, Any]:
@@ -176,8 +176,8 @@ class Tokens:
         """
         self._revoked.require_trust()
         found = self._cached(token)
-        if audience is not None and set(found.audience).isdisjoint(audience):
-            raise InvalidTokenError("audience", f"meant for {', '.join(found.audience)}")
+        if audience is not None and found.audience not in audience:
+            raise InvalidTokenError("audience", f"meant for {found.audience}")
         grant_id = None if found.of_client else found.grant_id  # a client that acts for itself has no grant
         if self._revoked.suspects(found.revocable) and await self._revoked.confirmed(
             found.revocable, found.issued_at, grant_id
@@ -219,7 +219,7 @@ class Tokens:
             int(claims["exp"]),
         )
 
-    def _check_claims(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+    def _check_claims(self, claims: Mapping[str, Any]) -> str:
         """Require what RFC 9068 section 2.2 requires; returns the audience."""
         if claims.get("iss") != self._deployment.issuer:
             raise JwtError("issuer", "another issuer")
@@ -231,7 +231,9 @@ class Tokens:
         names = [audience] if isinstance(audience, str) else audience
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise JwtError("claims", "aud is missing or malformed")
-        return tuple(names)
+        if len(names) > 1:  # what one of the resources is shown, it could use at the others (RFC 9068 section 3)
+            raise JwtError("audience", f"meant for {len(names)} resources, and a token is for one")
+        return str(names[0])
 
     def id_token_hint(self, token: str) -> tuple[str, str] | None:
         """(sub, client_id) of an ID token of ours, expired or not; None for anything else (RP-initiated logout)."""

@@ -29,7 +29,7 @@ class Caller(AuthenticatedUser):
             client_id=found.client_id,
             scopes=list(found.scope),
             expires_at=found.expires_at,
-            resource=found.audience[0],
+            resource=found.audience,
             subject=found.subject,
             claims={"iss": self._issuer, "sub": found.subject, "client_id": found.client_id},
         )

@@ -73,7 +73,7 @@ class ProtectedTest:
                 "sub": found.subject,
                 "client_id": found.client_id,
                 "scope": " ".join(found.scope),
-                "aud": found.audience[0] if len(found.audience) == 1 else list(found.audience),
+                "aud": found.audience,
                 "exp": found.expires_at,
             },
             headers=NO_STORE,

@@ -174,11 +174,9 @@ class Permitted:
         """Whether a scope asks for nothing beyond what was granted."""
         return set(scope) <= self._closed(granted)
 
-    def for_resources(self, asked: tuple[str, ...], granted: tuple[str, ...]) -> bool:
-        """Whether every resource asked for was granted, or is part of one that was."""
-        if not asked:
-            return True
-        return set(asked) <= set(granted).union(*(self.narrower.get(name, frozenset()) for name in granted))
+    def for_resource(self, asked: str | None, granted: tuple[str, ...]) -> bool:
+        """Whether the resource asked for, if any, was granted, or is part of one that was."""
+        return asked is None or asked in granted or any(asked in self.narrower.get(name, ()) for name in granted)
 
     def _closed(self, scope: tuple[str, ...]) -> frozenset[str]:
         return frozenset(scope).union(*(self.includes.get(s, frozenset()) for s in scope))
@@ -190,7 +188,7 @@ class Issue(NamedTuple):
     grant_id: str
     user: User
     scope: tuple[str, ...]
-    resources: tuple[str, ...]
+    resource: str
     auth_time: float
     nonce: str | None = None
     sealed_successor: bytes | None = None  # set when the grace window answered: the successor issued before

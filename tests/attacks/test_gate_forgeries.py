@@ -65,7 +65,7 @@ async def test_the_forger_can_make_good_tokens_so_the_refusals_below_mean_someth
 ) -> None:
     await _accepted(http, await _genuine(server))
     await _accepted(http, await _genuine(server, {"typ": "application/at+jwt"}))
-    await _accepted(http, await _genuine(server, aud=["https://other.example", server.url]))
+    await _accepted(http, await _genuine(server, aud=[server.url]))
 
 
 def _mallory() -> ec.EllipticCurvePrivateKey:
@@ -258,5 +258,6 @@ async def test_what_is_not_exactly_a_token_is_refused(server: Running, http: htt
 async def test_each_resource_takes_only_tokens_that_name_it(server: Running, http: httpx2.AsyncClient) -> None:
     for_mcp = await token_for(server, "mcp:read", audience=[f"{server.url}/mcp"])
     assert [reply.status_code for reply in await _statuses(http, for_mcp)] == [200, 200, 401]
+    # A token for two resources, as earlier releases issued them, is for neither (RFC 9068 section 3).
     both = await token_for(server, "mcp:read", audience=[server.url, f"{server.url}/mcp"])
-    await _accepted(http, both)
+    assert [reply.status_code for reply in await _statuses(http, both)] == [401, 401, 401]

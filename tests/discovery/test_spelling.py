@@ -129,7 +129,7 @@ async def test_tokens_for_a_further_resource_do_not_open_this_one(make_server: M
     env = {"MCP_OAUTH_ISSUER": PUBLIC, "MCP_OAUTH_RESOURCE_URI": f"{PUBLIC} {other}"}
     async with make_server(**env) as server, _at(server) as http:
         assert (await http.get(FIXED[0])).json()["protected_resources"] == [PUBLIC, f"{PUBLIC}/mcp", other]
-        for audience, status in (([other], 401), ([PUBLIC], 200), ([f"{PUBLIC}/mcp"], 200), ([other, PUBLIC], 200)):
+        for audience, status in (([other], 401), ([PUBLIC], 200), ([f"{PUBLIC}/mcp"], 200), ([other, PUBLIC], 401)):
             reply = await ask(
                 http, "modern", "tools/list", token=await token_for(server, "mcp:read", audience=audience)
             )

@@ -138,12 +138,17 @@ async def test_token_is_for_the_resources_it_was_asked_for(make_server: MakeServ
             (["HTTPS://MCP.example/"], "https://mcp.example"),
             (["https://mcp.example/mcp"], "https://mcp.example/mcp"),
             ([other], other),
-            ([other, "https://mcp.example/mcp"], [other, "https://mcp.example/mcp"]),
         ):
             reply = await posted(client, "/oauth/token", **GRANT, resource=resources)
             assert (await claims_of(client.http, reply.json()["access_token"]))["aud"] == audience
         before = rows(server)
-        for wrong in (["https://evil.example"], [other, "https://evil.example"], [f"{other}#x"], ["mcp"]):
+        for wrong in (
+            ["https://evil.example"],
+            [other, "https://mcp.example/mcp"],
+            [other, "https://evil.example"],
+            [f"{other}#x"],
+            ["mcp"],
+        ):
             reply = await posted(client, "/oauth/token", **GRANT, resource=wrong)
             assert_error(reply, 400, "invalid_target")
         assert rows(server) == before

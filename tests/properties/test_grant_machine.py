@@ -71,7 +71,7 @@ class Access:
 
     text: str
     scope: tuple[str, ...]
-    audience: tuple[str, ...]
+    audience: str
     until: float
     revoked: bool = False
 
@@ -200,7 +200,7 @@ class GrantMachine(RuleBasedStateMachine):
             "redirect_uri": "http://localhost:9/cb",
         }
         work = self.services.grants.redeem(self.clients[client], form, list(resources))
-        foreign = "https://evil.example" in resources
+        foreign = "https://evil.example" in resources or len(resources) > 1
         expected: type[Exception] | None = None
         if foreign:
             expected = InvalidTargetError
@@ -221,7 +221,7 @@ class GrantMachine(RuleBasedStateMachine):
                 self.do(work)
             return
         family.redeemed_at = now
-        self._received(family, self.do(work), family.scope, resources or family.resources, None)
+        self._received(family, self.do(work), family.scope, (*resources, *family.resources)[0], None)
 
     @rule(index=SOME, back=st.sampled_from([0, 0, 1, 2]))
     def refresh(self, index: int, back: int) -> None:
@@ -258,7 +258,9 @@ class GrantMachine(RuleBasedStateMachine):
         work = self.services.grants.refresh(asking, form, list(resources))
         expected: type[Exception] | None = None
         successor = token.successor
-        if client == 1 or family.revoked:
+        if len(resources) > 1:
+            expected = InvalidTargetError
+        elif client == 1 or family.revoked:
             expected = InvalidGrantError
         elif token.used_at is not None and not (
             successor is not None and successor.used_at is None and now - token.used_at <= GRACE
@@ -275,14 +277,14 @@ class GrantMachine(RuleBasedStateMachine):
             with pytest.raises(expected):
                 self.do(work)
             return
-        self._received(family, self.do(work), scope or family.scope, resources or family.resources, token)
+        self._received(family, self.do(work), scope or family.scope, (*resources, *family.resources)[0], token)
 
     def _received(
         self,
         family: Family,
         reply: dict[str, Any],
         scope: tuple[str, ...],
-        audience: tuple[str, ...],
+        audience: str,
         used: Refresh | None,
     ) -> None:
         now = self.clock()
@@ -360,7 +362,8 @@ class GrantMachine(RuleBasedStateMachine):
                     continue
                 assert good, "a token outlived its end or its revocation"
                 assert set(found.scope) <= closed(family.scope)
-                assert set(found.audience) <= covered(family.resources)
+                assert found.audience == token.audience
+                assert found.audience in covered(family.resources)
 
     @invariant()
     def no_family_has_two_live_refresh_tokens(self) -> None:

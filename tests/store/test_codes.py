@@ -32,7 +32,7 @@ async def test_a_code_becomes_a_grant_with_what_it_was_bound_to(store: Store) ->
         "grant-of-code-1",
         user(),
         ("mcp:read", "mcp:write", "openid"),
-        (RESOURCE, f"{RESOURCE}/mcp"),
+        RESOURCE,
         NOW - 5,
         "n-1",
     )
@@ -59,8 +59,8 @@ async def test_without_a_refresh_token_only_the_grant_is_stored(store: Store) ->
         ({"redirect_uri": "http://localhost:9/cb/"}, "redirect_uri"),
         ({"redirect_uri": "http://localhost:10/cb"}, "redirect_uri"),
         ({"now": NOW + 60}, "expired"),
-        ({"resources": ("https://other.example",)}, "resource"),
-        ({"resources": (RESOURCE, "https://other.example")}, "resource"),
+        ({"resource": "https://other.example"}, "resource"),
+        ({"resource": f"{RESOURCE}/mcp/other"}, "resource"),
         ({"permitted": Permitted(frozenset(), frozenset())}, "scope"),
         # The order of the checks: of several faults, the first is named.
         ({"client_id": "c2", "redirect_uri": "x", "challenge": "x", "now": NOW + 60}, "client"),
@@ -93,9 +93,9 @@ async def test_an_omitted_redirect_uri_is_not_compared(store: Store) -> None:
 
 
 async def test_fewer_resources_may_be_asked_for_than_authorized(store: Store) -> None:
-    issue = await redeem(store, resources=(RESOURCE,))
+    issue = await redeem(store, resource=f"{RESOURCE}/mcp")
     assert isinstance(issue, Issue)
-    assert issue.resources == (RESOURCE,)
+    assert issue.resource == f"{RESOURCE}/mcp"
     (grant,) = await store.read(rows, grants_table)
     assert grant["resources"] == (RESOURCE, f"{RESOURCE}/mcp")
 

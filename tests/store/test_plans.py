@@ -90,7 +90,7 @@ async def live(database: str, clock: ManualClock) -> None:
             await keeping.round()
         await ask(services.store, soak)
         token = services.tokens.issue_access(
-            subject="id-of-soak", client_id="soak", scope=("mcp:read",), audience=("a",), grant_id="g"
+            subject="id-of-soak", client_id="soak", scope=("mcp:read",), audience="a", grant_id="g"
         )
         read = await services.tokens.verify(token)
         await services.revoked.confirmed(read.revocable, clock(), "g")

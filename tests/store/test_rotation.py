@@ -28,7 +28,7 @@ async def test_a_rotation_replaces_the_token_and_keeps_the_grant(store: Store) -
     issue = await rotate(store, now=NOW + 100)
     assert isinstance(issue, Issue)
     assert (issue.grant_id, issue.scope, issue.sealed_successor) == (GRANT, ("mcp:read", "mcp:write", "openid"), None)
-    assert (issue.resources, issue.auth_time, issue.nonce) == ((RESOURCE, f"{RESOURCE}/mcp"), NOW - 5, None)
+    assert (issue.resource, issue.auth_time, issue.nonce) == (RESOURCE, NOW - 5, None)
     assert await used(store) == {sha("r1"): NOW + 100, sha("r2"): None}
     assert await store.read(count, grants_table) == 1
 
@@ -39,7 +39,7 @@ async def test_a_rotation_replaces_the_token_and_keeps_the_grant(store: Store) -
     [
         ({"client_id": "c2"}, "client"),
         ({"now": NOW + 1000}, "expired"),
-        ({"resources": ("https://other.example",)}, "resource"),
+        ({"resource": "https://other.example"}, "resource"),
         ({"scope": ("mcp:read", "mcp:admin")}, "scope"),
         ({"permitted": Permitted(frozenset(), frozenset())}, "scope"),
     ],
@@ -121,12 +121,12 @@ async def test_in_the_grace_window_the_other_checks_still_hold(store: Store) -> 
 
 
 async def test_a_narrower_scope_and_resource_are_of_this_token_alone(store: Store) -> None:
-    issue = await rotate(store, "r1", "r2", scope=("mcp:read",), resources=(RESOURCE,))
+    issue = await rotate(store, "r1", "r2", scope=("mcp:read",), resource=f"{RESOURCE}/mcp")
     assert isinstance(issue, Issue)
-    assert (issue.scope, issue.resources) == (("mcp:read",), (RESOURCE,))
+    assert (issue.scope, issue.resource) == (("mcp:read",), f"{RESOURCE}/mcp")
     issue = await rotate(store, "r2", "r3")
     assert isinstance(issue, Issue)
-    assert (issue.scope, issue.resources) == (("mcp:read", "mcp:write", "openid"), (RESOURCE, f"{RESOURCE}/mcp"))
+    assert (issue.scope, issue.resource) == (("mcp:read", "mcp:write", "openid"), RESOURCE)
 
 
 async def test_the_ceiling_and_the_configuration_are_asked_again_at_refresh(store: Store) -> None:

@@ -9,6 +9,7 @@ import httpx2
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
+from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, sign, verify
 from oauth_server.store.records import User
 from oauth_server.store.verbs import users
 from tests.support.oauth import DEFAULT_CLIENT
@@ -134,14 +135,23 @@ async def token_for(
     client_id: str = DEFAULT_CLIENT,
     grant_id: str = "grant-of-the-test",
 ) -> str:
-    """An access token as the token endpoint signs it; by default the owner's, for the canonical resource."""
-    return server.services.tokens.issue_access(
+    """An access token as the token endpoint signs it; by default the owner's, for the canonical resource.
+
+    One with several audiences is such as earlier releases signed.
+    """
+    names = list(audience) or [server.services.deployment.resources.root]
+    tokens = server.services.tokens
+    token = tokens.issue_access(
         subject=await user_id(server) if subject is None else subject,
         client_id=client_id,
         scope=scope,
-        audience=tuple(audience) or (server.services.deployment.resources.root,),
+        audience=names[0],
         grant_id=grant_id,
     )
+    if len(names) == 1:
+        return token
+    claims = verify(token, tokens.keys.access, ACCESS_TOKEN_TYPES)
+    return sign(tokens.keys.sign_access, claims | {"aud": names}, "at+jwt")
 
 
 async def client_ids(server: Running) -> set[str]:

@@ -132,7 +132,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     client_id: str,
     redirect_uri: str | None,
     challenge: str,
-    resources: tuple[str, ...],
+    resource: str | None,
     now: float,
     lifetime: float,
     replay_after: float,
@@ -146,7 +146,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     Checked in the order client, redirect URI, verifier, consumption. A failure before consumption leaves the
     code alive, except a wrong verifier. A replay that passes every earlier check more than `replay_after`
     seconds after the first use revokes the grant: the code was stolen. No code lives longer than `lifetime`
-    (seconds). `resources` empty means those authorized.
+    (seconds). `resource` None means the first one authorized.
     """
     row = _CODE.first(connection, hashed=code_hash)
     if row is None:
@@ -169,7 +169,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     # One that would live longer than a new one was issued before the clock was set back.
     if row["expires_at"] <= now or row["expires_at"] > now + lifetime + CLOCK_SKEW:
         return Refusal("expired", grant_id, username=row["user_username"])
-    if not permitted.for_resources(resources, row["resources"]):
+    if not permitted.for_resource(resource, row["resources"]):
         return Refusal("resource", grant_id, username=row["user_username"])
     user = user_of(row, "user_")
     if user.disabled:
@@ -194,7 +194,7 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
     )
     if refresh is not None:
         _add_refresh(connection, grant_id, refresh, now)
-    return Issue(grant_id, user, scope, resources or row["resources"], row["auth_time"], row["nonce"])
+    return Issue(grant_id, user, scope, resource or row["resources"][0], row["auth_time"], row["nonce"])
 
 
 def _add_refresh(connection: Connection, grant_id: str, refresh: NewRefresh, now: float) -> None:
@@ -210,7 +210,7 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     token_hash: bytes,
     client_id: str,
     scope: tuple[str, ...] | None,
-    resources: tuple[str, ...],
+    resource: str | None,
     now: float,
     grace: float,
     permitted: Permitted,
@@ -222,7 +222,7 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
 
     Within `grace` seconds of the rotation, while the successor is unused, the same successor is handed out
     again (sealed); later the token counts as stolen and its whole family is revoked. A scope or resource that
-    exceeds the grant is refused without rotating. `scope` None and `resources` empty mean those of the grant.
+    exceeds the grant is refused without rotating. `scope` None means that of the grant, `resource` None its first one.
     """
     row = _REFRESH.first(connection, hashed=token_hash)
     if row is None:
@@ -242,7 +242,7 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     user = user_of(row, "user_")
     if user.disabled:
         return Refusal("user", grant_id, username=row["user_username"])
-    if not permitted.for_resources(resources, row["resources"]):
+    if not permitted.for_resource(resource, row["resources"]):
         return Refusal("resource", grant_id, username=row["user_username"])
     if scope is not None and not permitted.within(scope, row["scope"]):
         return Refusal("scope", grant_id, username=row["user_username"])
@@ -253,7 +253,7 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
         grant_id,
         user,
         granted,
-        resources or row["resources"],
+        resource or row["resources"][0],
         row["auth_time"],
         sealed_successor=row["sealed_successor"] if graced else None,
     )
