@@ -8,6 +8,8 @@ from oauth_server.store.records import AuditEvent
 
 # Set by the HTTP face for each request; "local" on stdio and the command line.
 caller_address: ContextVar[str] = ContextVar("caller_address", default="local")
+# Set by the HTTP face for each request that names an Origin other than this server's own; else empty.
+foreign_origin: ContextVar[str] = ContextVar("foreign_origin", default="")
 # Set by the HTTP face for each request; empty on stdio and the command line.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 

@@ -21,7 +21,7 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.jwt_parts import JwtError, unverified_subject
 from oauth_server.core.policies import REFUSALS
-from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.tokens import Tokens
 from oauth_server.store.records import Client
@@ -115,8 +115,9 @@ class ClientAuthentication:
         `holding` names the parameter with the code or token that the request is about: a client known by its metadata
         document is taken as it was when that was consented to.
 
-        Refusals are counted by address. Beyond the bound RateLimitedError is raised where nothing is presented but an
-        id; whoever presents credentials is judged by them, so that no neighbour's flood keeps them out.
+        Refusals are counted by address, and there by foreign Origin. Beyond the bound RateLimitedError is raised
+        where nothing is presented but an id; whoever presents credentials is judged by them, so that no neighbour's
+        flood keeps them out.
         """
         try:
             shown = presented(authorization, form)
@@ -124,7 +125,7 @@ class ClientAuthentication:
             await self._refuse("", error)
             raise
         if shown.method == "none":
-            self._rate_limits.admit(REFUSALS, caller())
+            self._rate_limits.admit_caller(REFUSALS)
         try:
             try:
                 return await self._judge(shown, form, holding)
@@ -142,7 +143,7 @@ class ClientAuthentication:
 
     def refused(self) -> None:
         """Count a refusal by the caller's address: of credentials, or of what a public client presented."""
-        self._rate_limits.count(REFUSALS, caller())
+        self._rate_limits.count_caller(REFUSALS)
 
     async def _judge(self, shown: Presented, form: Mapping[str, str], holding: Holding | None) -> Client:
         client = await self._clients.recall(shown.client_id) if "\x00" not in shown.client_id else None

@@ -53,9 +53,14 @@ class Deployment:
         return normalise(url) in own or self.resources.canonical(url) is not None
 
     @cached_property
+    def own_origins(self) -> frozenset[str]:
+        """The origins of this server's own pages, under each loopback name."""
+        return frozenset(loopback_spellings(self.issuer))
+
+    @cached_property
     def origins(self) -> frozenset[str]:
         """The browser origins that may call /mcp, sign in and consent: our own and those the operator named."""
-        return frozenset((*loopback_spellings(self.issuer), *self.settings.allow_origins))
+        return frozenset((*self.own_origins, *self.settings.allow_origins))
 
     @cached_property
     def host_names(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from oauth_server.core.clock import Clock
 from oauth_server.core.errors import BusyError
 from oauth_server.core.policies import FETCHES, HOST_FETCHES
-from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.rate_limits import RateLimits
 from oauth_server.outbound import Answer, Limits, Outbound, OutboundError
 
 Connect = Callable[[Limits], Outbound]
@@ -100,7 +100,7 @@ class Fetched(Generic[T]):
 
     def _bound(self, url: str) -> None:
         # The caller's bound first: whoever reached it cannot go on to fill a host's for everybody.
-        self._rate_limits.take(FETCHES, caller())
+        self._rate_limits.take_caller(FETCHES)
         self._rate_limits.take(HOST_FETCHES, urlsplit(url).netloc.lower())
         if len(self._running) >= MAX_WAITING:
             raise BusyError(_BUSY, reason=f"{len(self._running)} documents are being fetched", check="fetches")

@@ -7,11 +7,12 @@ import logging
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Final
 
 import anyio
 
-from oauth_server.core.audit import caller_address
+from oauth_server.core.audit import caller_address, foreign_origin
 from oauth_server.core.clock import Clock
 from oauth_server.core.errors import RateLimitedError
 from oauth_server.core.limits import bucket_key, source_of
@@ -26,6 +27,8 @@ ROUND: Final = 1.0  # seconds
 HOT: Final = 0.25  # of a bucket; the share of each process that the others do not learn of
 MOST: Final = 20_000  # buckets, some 6 MiB; the one that was counted in longest ago makes room
 ADDED_AT_ONCE: Final = 100  # buckets of a round, so that its transaction stays short
+ORIGINS: Final = 4  # times the bound of one Origin: what all foreign Origins of one address may use together
+_LONGEST_ORIGIN: Final = 255
 _FORGOTTEN_AT_ONCE: Final = 1000
 LONGEST: Final = 3600.0  # seconds until the fullest bucket is empty, of many processes together
 logger = logging.getLogger(__name__)
@@ -44,8 +47,27 @@ class _Bucket:
 
 
 def caller() -> str:
-    """What the present request is counted by where nobody has authenticated: its address, or IPv6 network."""
-    return source_of(caller_address.get())
+    """What a request is counted by before any authentication: its address or IPv6 network, and a foreign Origin.
+
+    A web page makes its visitor's browser send requests, which name the page's Origin: they fill no bucket of the
+    visitor's own programs.
+    """
+    origin = foreign_origin.get()
+    address = source_of(caller_address.get())
+    return f"{address} {origin[:_LONGEST_ORIGIN]!a}" if origin else address
+
+
+def all_origins(policy: Policy) -> tuple[_Key, ...]:
+    """The bucket of all foreign Origins of the caller's address together; none for a request without one.
+
+    A program chooses its Origin freely, so it must not get a new bucket with each.
+    """
+    return ((_widened(policy), source_of(caller_address.get())),) if foreign_origin.get() else ()
+
+
+@cache
+def _widened(policy: Policy) -> Policy:
+    return Policy(f"{policy.name}-of-origins", policy.quota * ORIGINS, policy.window)
 
 
 class RateLimits:
@@ -90,6 +112,21 @@ class RateLimits:
         """Count a request that is let pass; raises RateLimitedError, and counts nothing then."""
         self.admit(policy, key)
         self.count(policy, key)
+
+    def admit_caller(self, policy: Policy) -> None:
+        """Let a request of the caller pass, or raise RateLimitedError; counts nothing."""
+        for name in ((policy, caller()), *all_origins(policy)):
+            self.admit(*name)
+
+    def count_caller(self, policy: Policy) -> None:
+        """Count one of the caller's."""
+        for name in ((policy, caller()), *all_origins(policy)):
+            self.count(*name)
+
+    def take_caller(self, policy: Policy) -> None:
+        """Count a request of the caller that is let pass; raises RateLimitedError, and counts nothing then."""
+        self.admit_caller(policy)
+        self.count_caller(policy)
 
     def give_back(self, policy: Policy, key: str) -> None:
         """Take back what `take` counted, where nothing came of it."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from oauth_server.core.audit import event
+from oauth_server.core.audit import caller_address, event
 from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES, capabilities
 from oauth_server.core.client_metadata import fingerprint, parse_client, registered_metadata
 from oauth_server.core.clients import secret_hash
@@ -24,9 +24,9 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
 from oauth_server.core.jwt_parts import JwtError, unverified_statement
-from oauth_server.core.limits import bucket_key
+from oauth_server.core.limits import bucket_key, source_of
 from oauth_server.core.policies import NEW_CLIENTS, Policy
-from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.rate_limits import RateLimits, all_origins, caller
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
@@ -162,7 +162,7 @@ class Registration:
     async def _join(self, client: Client) -> Client:
         """The client that has this fingerprint already, which is not bounded and not counted, or this one."""
         now, source, known = client.created_at, caller(), None
-        client = replace(client, registered_from=source, unused_until=now + UNUSED_LIFETIME)
+        client = replace(client, registered_from=source_of(caller_address.get()), unused_until=now + UNUSED_LIFETIME)
         if not client.confidential:
             client = replace(client, fingerprint=(print_ := fingerprint(client)))
             known = await self._store.read(registrations.shared, print_, now)
@@ -192,6 +192,8 @@ class Registration:
     def _admit(self, source: str, now: float) -> None:
         """Raise for what a flood gets beyond its bounds: it costs neither the write lock nor a count of clients."""
         self._rate_limits.admit(BY_ADDRESS, source)
+        for policy, address in all_origins(BY_ADDRESS):
+            self._rate_limits.take(policy, address)
         full, until = self._ceiling
         if now < until:
             raise _too_many(full, source, now)

@@ -22,7 +22,6 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.grants import Approval
 from oauth_server.core.policies import AUTHORIZATIONS
-from oauth_server.core.rate_limits import caller
 from oauth_server.core.redirect_uris import is_loopback, same_but_port, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.core.users import PasswordError
@@ -31,6 +30,7 @@ from oauth_server.flow.authorize_forms import Forms
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import (
     Params,
+    check_opened,
     error_page,
     log_refusal,
     parse_pairs,
@@ -55,7 +55,7 @@ class Authorize:
 
     async def get(self, request: Request) -> Response:
         """Show what is still missing, or answer the client."""
-        self._services.rate_limits.take(AUTHORIZATIONS, caller())
+        self._admit(request)
         try:
             return await self._proceed(await self._turn(request))
         except AuthorizeRefused as refused:
@@ -63,7 +63,7 @@ class Authorize:
 
     async def post(self, request: Request) -> Response:
         """Take a form; or an authorization request sent by POST, which goes on as a GET."""
-        self._services.rate_limits.take(AUTHORIZATIONS, caller())
+        self._admit(request)
         pairs = await read_pairs(request)
         names = {name for name, _ in pairs}
         if "csrf" not in names and "client_id" in names:
@@ -73,6 +73,11 @@ class Authorize:
             return await self._submitted(turn, pairs)
         except AuthorizeRefused as refused:
             return self._refuse(request, refused, after_post=True)
+
+    def _admit(self, request: Request) -> None:
+        """Refuse what another site's page loads by itself, before it counts for its visitor; then count."""
+        check_opened(request)
+        self._services.rate_limits.take_caller(AUTHORIZATIONS)
 
     async def _turn(self, request: Request) -> Turn:
         params = to_params(parse_pairs(request.scope["query_string"]))

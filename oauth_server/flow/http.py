@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from oauth_server.core.errors import (
+    AccessDeniedError,
     InvalidClientError,
     InvalidRequestError,
     MethodNotAllowedError,
@@ -221,6 +222,26 @@ def error_reply(error: OAuthError) -> Response:
 def navigated(request: Request) -> bool:
     """Whether a person opened this address in a browser (Fetch Metadata), rather than a program asking for it."""
     return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+
+
+def check_opened(request: Request) -> None:
+    """Raise AccessDeniedError where a page of another site loads this address without opening it in a window.
+
+    Images, frames, scripts and prefetched links show nothing. Browsers without Fetch Metadata send none of these
+    fields, older ones not all of them; no page can leave them out.
+    """
+    fields = request.headers
+    if fields.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return
+    opened = (
+        fields.get("sec-fetch-mode", "navigate") == "navigate"
+        and fields.get("sec-fetch-dest", "document") == "document"
+    )
+    if opened and "sec-purpose" not in fields:
+        return
+    error = AccessDeniedError("Another site's page may not load this address; open it in a window of its own.")
+    error.check = "check_opened"
+    raise error
 
 
 def error_page(error: OAuthError) -> Response:

@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server.core import documents as d
+from oauth_server.core.audit import foreign_origin
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.hosts import is_loopback_host
 from oauth_server.core.refusal_log import refused
@@ -63,6 +64,8 @@ class Guard:
             sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
             await _refuse(scope, self._secured(send), 403, sentence, f"Origin {origin}")
             return
+        # The outermost layer takes it back when the request is over.
+        foreign_origin.set("" if origin in self._deployment.own_origins else origin or "")
         cors = self._cors(path, origin)
         if scope["method"] == "OPTIONS" and origin is not None and values(scope, b"access-control-request-method"):
             await _preflight(scope, self._secured(send), cors)

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server import metrics
-from oauth_server.core.audit import caller_address, request_id
+from oauth_server.core.audit import caller_address, foreign_origin, request_id
 from oauth_server.core.errors import ServerError
 from oauth_server.core.refusal_log import NO_ROUTE, shown_method, shown_path
 
@@ -41,7 +41,11 @@ class Observed:
         started = time.perf_counter()
         about = _id_of(scope)
         client = scope.get("client")
-        contexts = (caller_address.set(client[0] if client else "unknown"), request_id.set(about))
+        contexts = (
+            caller_address.set(client[0] if client else "unknown"),
+            request_id.set(about),
+            foreign_origin.set(""),
+        )
         status = 0
 
         async def answer(message: Message) -> None:
@@ -60,6 +64,7 @@ class Observed:
                 await _fail(self._decorated(scope, answer))
         finally:
             _tell(scope, status, time.perf_counter() - started)
+            foreign_origin.reset(contexts[2])
             request_id.reset(contexts[1])
             caller_address.reset(contexts[0])
 
