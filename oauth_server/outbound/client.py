@@ -32,6 +32,13 @@ class OutboundError(Exception):
         self.reason = reason
 
 
+class UnreachableError(OutboundError):
+    """A host without a usable answer; the reason shows the network as it is from here, so not every caller may see it.
+
+    It is raised alike for a name without an address, an address that may not be asked, and a failed connection.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a client may take: bytes of a decoded body, seconds of an exchange, requests in all."""
@@ -96,9 +103,9 @@ class Outbound:
                     tls = _tls_of(response)
                     body, truncated = await self._body(response, stream)
         except TimeoutError:
-            raise OutboundError(f"no complete answer within {self._limits.seconds:g} seconds") from None
+            raise UnreachableError(f"no complete answer within {self._limits.seconds:g} seconds") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, zlib.error) as error:
-            raise OutboundError(f"the request failed: {str(error)[:200] or type(error).__name__}") from error
+            raise UnreachableError(f"the request failed: {str(error)[:200] or type(error).__name__}") from error
         received = tuple(response.headers.multi_items())
         return Answer(url, response.status_code, received, body, truncated, time.perf_counter() - started, tls)
 
@@ -145,20 +152,22 @@ class Outbound:
                 return await transport.handle_async_request(request)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 refusal = error  # nothing was sent yet, so the next address may be tried whatever the method
-        raise refusal or OutboundError(f"{target.host!r} could not be reached")
+        raise refusal or UnreachableError(f"{target.host!r} could not be reached")
 
     async def _addresses(self, target: httpx2.URL) -> list[str]:
         """Resolve the host once and check every address; one bad address among good ones refuses the request."""
         host, port = target.raw_host.decode("ascii"), target.port or _PORTS[target.scheme]
+        trusted = self._local or bool(self._allow & {_bracketed(host), f"{_bracketed(host)}:{port}"})
+        if target.scheme == "http" and not trusted:  # whatever its addresses are
+            raise OutboundError(f"{str(target)!r} is not https")
         known = addresses.literal(host)
         found = [known] if known else list(dict.fromkeys(await self._resolve(host, port)))
         if not found:
-            raise OutboundError(f"{host!r} has no address")
-        trusted = self._local or bool(self._allow & {_bracketed(host), f"{_bracketed(host)}:{port}"})
+            raise UnreachableError(f"{host!r} has no address")
         if not trusted and not all(map(addresses.is_public, found)):
-            raise OutboundError(f"{host!r} has an address that is not globally routable")
-        if target.scheme == "http" and not (trusted and all(map(addresses.is_loopback, found))):
-            raise OutboundError(f"{str(target)!r} is not https")
+            raise UnreachableError(f"{host!r} has an address that is not globally routable")
+        if target.scheme == "http" and not all(map(addresses.is_loopback, found)):
+            raise UnreachableError(f"{str(target)!r} is not https")
         return found
 
     async def _body(self, response: httpx2.Response, stream: httpx2.AsyncByteStream) -> tuple[bytes, bool]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastmcp import Client
 
+from oauth_server.app.inspection import UNREACHABLE
 from oauth_server.core.access import OPERATOR, Principal
 from oauth_tools.compliance_report import MOST_TEXT, bounded
 from oauth_tools.newest_reports import CALLERS, NewestReports
@@ -36,8 +37,37 @@ async def test_over_http_only_hosts_that_the_operator_names_may_be_inside_the_ne
         assert "POST /mcp HTTP/1.1" in named.asked
         report = (await client.call_tool(TOOL, {"server_url": other.url})).structured_content
         assert report["summary"]["error"] > 0
-        assert "not globally routable" in json.dumps(report)
+        assert "is not https" in json.dumps(report)
     assert other.asked == []
+
+
+@modes
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.requirement("attack-77")
+async def test_over_http_the_report_is_the_same_for_every_host_that_cannot_be_reached(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch, mode: str, scheme: str
+) -> None:
+    # A report that told them apart would tell strangers which names the resolver of this network knows.
+    known = {"inside.example": "10.0.0.1", "hidden.example": "127.0.0.1", "closed.example": "127.0.0.1"}
+
+    async def resolve(host: str, port: int) -> list[str]:
+        if host == "absent.example":
+            raise OSError("Name or service not known")
+        return [known[host]] if host in known else []
+
+    monkeypatch.setattr("oauth_server.outbound.client.resolve_by_system", resolve)
+    told = set()
+    async with (
+        make_server(MCP_OAUTH_CHECK_HOSTS="closed.example" if scheme == "https" else "") as server,
+        mcp_client(server, await token_for(server, "mcp:write"), mode) as client,
+    ):
+        for host in ("absent.example", "barren.example", *known):
+            report = (await client.call_tool(TOOL, {"server_url": f"{scheme}://{host}/mcp"})).structured_content
+            assert report["summary"]["error"] > 0
+            report = json.loads(json.dumps(report).replace(host, "HOST")) | {"started_at": ""}
+            told.add(json.dumps(report, sort_keys=True))
+    assert len(told) == 1
+    assert (UNREACHABLE if scheme == "https" else "is not https") in told.pop()
 
 
 @modes

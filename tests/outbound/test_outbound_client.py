@@ -42,8 +42,10 @@ async def test_localhost_is_fetched_when_its_host_is_allowed(serve: Serve) -> No
         for allowed in ("127.0.0.1", f"127.0.0.1:{wire.port}"):
             assert (await Outbound(allow=[allowed]).request("GET", wire.url)).status == 200
         for other in ("localhost", f"127.0.0.1:{wire.port + 1}", "127.0.0.1:80"):
-            with pytest.raises(OutboundError, match="not globally routable"):
+            with pytest.raises(OutboundError, match="is not https"):
                 await Outbound(allow=[other]).request("GET", wire.url)
+            with pytest.raises(OutboundError, match="not globally routable"):
+                await Outbound(allow=[other]).request("GET", wire.url.replace("http:", "https:"))
     assert len(wire.heads) == 2
 
 
