@@ -208,7 +208,7 @@ def _password(username: str, *, generate: bool) -> str:
 
 @contextmanager
 def _acceptable() -> Iterator[None]:
-    from oauth_server.core.users import PasswordError  # noqa: PLC0415
+    from oauth_server.core.passwords import PasswordError  # noqa: PLC0415
 
     try:
         yield

@@ -9,14 +9,15 @@ from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.limits import own
+from oauth_server.core.passwords import normalise_username
 from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.registration import Registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
 from oauth_server.core.scopes import ADMIN, READ, WRITE, closed
 from oauth_server.core.settings import Settings
-from oauth_server.core.settings_rules import RefusedError, quoted
-from oauth_server.core.users import MAX_USERNAME, Users, normalise_username
+from oauth_server.core.settings_rules import RefusedError, quoted, username
+from oauth_server.core.users import Users
 from oauth_server.store.records import AuditEvent, Client, Held, User
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import administration, audit, limits, users
@@ -175,10 +176,7 @@ class Administration:
 
 def new_username(value: str) -> str:
     """The stored form of a new user's name; RefusedError when nobody could sign in with it."""
-    name = normalise_username(value)
-    if not name or not name.isprintable() or len(name) > MAX_USERNAME:
-        raise RefusedError(f"{quoted(value)} cannot be a user name", f"1 to {MAX_USERNAME} printable characters")
-    return name
+    return normalise_username(username(value))
 
 
 def email(value: str) -> str:

@@ -3,8 +3,6 @@
 Sources: RFC 6749 sections 2.3 and 3.2.1, RFC 7521 section 4.2, OpenID Connect Core 1.0 section 9.
 """
 
-import hashlib
-import hmac
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -12,7 +10,7 @@ from urllib.parse import unquote_plus
 
 from oauth_server.core.client_assertions import ASSERTION_TYPE, ClientAssertions
 from oauth_server.core.client_documents import ClientDocuments
-from oauth_server.core.clients import Clients, secret_hash
+from oauth_server.core.clients import Clients, proves
 from oauth_server.core.errors import (
     InvalidClientDocumentError,
     InvalidClientError,
@@ -27,7 +25,6 @@ from oauth_server.core.tokens import Tokens
 from oauth_server.store.records import Client
 
 Holding = Literal["code", "refresh_token", "token"]
-_ABSENT = hashlib.sha256(b"").digest()
 
 
 class Presented(NamedTuple):
@@ -151,10 +148,9 @@ class ClientAuthentication:
             self._admit(client)
             held = form.get(holding) if holding is not None else None
             client = client if held is None else await self._as_consented(client, held, code=holding == "code")
-        stored = (client.secret_hash if client else None) or _ABSENT
         # Compared even for an unknown client, so that the answer takes the same time.
         secret = shown.credential if shown.method.startswith("client_secret") else None
-        matches = hmac.compare_digest(secret_hash(secret or ""), stored)
+        matches = proves(secret, None if client is None else client.secret_hash)
         if client is None:
             unknown = "The client is unknown; register it again."
             raise InvalidClientError(unknown, reason="unknown client")

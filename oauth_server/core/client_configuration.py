@@ -1,13 +1,11 @@
 """Clients that manage their own registration: read, replaced, deleted (RFC 7592 section 2)."""
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from oauth_server.core.audit import event
-from oauth_server.core.clients import Clients, secret_hash
+from oauth_server.core.clients import Clients, proves, secret_hash
 from oauth_server.core.clock import Clock, random_token, token_hash
 from oauth_server.core.errors import InvalidRequestError, RegistrationTokenError
 from oauth_server.core.redirect_uris import same_but_port
@@ -19,7 +17,6 @@ from oauth_server.store.records import Client
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients
 
-_ABSENT: Final = hashlib.sha256(b"").digest()
 # MUST NOT be in an update (RFC 7592 section 2.2).
 _SERVERS: Final = (
     "registration_access_token",
@@ -60,9 +57,8 @@ class ClientConfiguration:
     async def authenticate(self, client_id: str, token: str) -> Client:
         """The client whose registration access token this is; raises RegistrationTokenError."""
         client = await self._clients.find(client_id) if "\x00" not in client_id else None
-        stored = (client.registration_token_hash if client else None) or _ABSENT
         # Compared even for an unknown client, so that the answer takes the same time.
-        if not hmac.compare_digest(token_hash(token), stored) or client is None:
+        if not proves(token, None if client is None else client.registration_token_hash) or client is None:
             reason = "unknown client" if client is None else "wrong registration access token"
             await self._refusals.record("client.authentication", client_id=client_id, detail=reason)
             raise _refused(reason)
@@ -94,7 +90,7 @@ class ClientConfiguration:
             lambda stored: happened if stored else None,
             clients.replace,
             changed,
-            client.registration_token_hash or _ABSENT,
+            _token_of(client),
             tuple(same_but_port(uri) for uri in changed.redirect_uris),
         )
         if not done:
@@ -114,11 +110,18 @@ class ClientConfiguration:
             clients.remove,
             client.client_id,
             now + ACCESS_TOKEN_MAX,
-            client.registration_token_hash,
+            _token_of(client),
         )
         if not done:
             raise _refused("the token was replaced by an update, or the client deleted")
         await self._revoked.catch_up()
+
+
+def _token_of(client: Client) -> bytes:
+    """The digest of the registration access token that a change must still find; without one nothing may be changed."""
+    if client.registration_token_hash is None:
+        raise _refused("the client has no registration access token")
+    return client.registration_token_hash
 
 
 def _check_own(client: Client, metadata: Mapping[str, Any]) -> None:
@@ -131,6 +134,5 @@ def _check_own(client: Client, metadata: Mapping[str, Any]) -> None:
     secret = metadata.get("client_secret")
     if secret is None:
         return
-    hashed = secret_hash(secret) if isinstance(secret, str) else _ABSENT
-    if not hmac.compare_digest(hashed, client.secret_hash or b""):
+    if not isinstance(secret, str) or not proves(secret, client.secret_hash):
         raise InvalidRequestError("client_secret must be the present one where it is sent; a client cannot choose it.")

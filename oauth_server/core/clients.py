@@ -1,6 +1,7 @@
 """Clients: found, listed and configured (RFC 6749 section 2)."""
 
 import hashlib
+import hmac
 from typing import Final
 
 from oauth_server.core.audit import event
@@ -11,12 +12,22 @@ from oauth_server.store.records import Client
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, documents
 
+_OF_NOTHING: Final = bytes(32)  # no digest that anybody knows a text for
 MOST_KEPT: Final = 4096  # clients, some 6 MiB
 
 
 def secret_hash(secret: str) -> bytes:
     """SHA-256 of a client secret. Secrets are 256 random bits, so no password hash is needed."""
     return hashlib.sha256(secret.encode()).digest()
+
+
+def proves(presented: str | None, stored: bytes | None) -> bool:
+    """Whether a presented secret or token is the one whose SHA-256 is stored, compared in constant time.
+
+    Never where nothing was presented, and never where nothing is stored.
+    """
+    digest = hashlib.sha256((presented or "").encode("utf-8", "surrogatepass")).digest()
+    return hmac.compare_digest(digest, stored or _OF_NOTHING) and bool(presented) and stored is not None
 
 
 class Clients:

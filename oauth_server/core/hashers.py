@@ -16,8 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from oauth_server.core.passwords import new_password, normal_form
+
 _PROGRAM: Final = str(Path(__file__).with_name("hasher.py"))
 _COMMAND: Final = (sys.executable, "-P", _PROGRAM)  # -P: nothing beside the program is on its path
+_INVALID: Final = "(no password)"  # verified in the place of what can be no password
 ANSWER_SECONDS: Final = 30.0  # for what takes 30 ms; a process that never answers would keep its thread for good
 
 
@@ -104,10 +107,16 @@ def _processors() -> int:
 
 
 async def hashed(password: str) -> str:
-    """A new Argon2id hash of a password."""
-    return str(await asyncio.get_running_loop().run_in_executor(_pool(), _ask, None, password))
+    """A new Argon2id hash of a password; raises PasswordError for what is not a valid one."""
+    return str(await asyncio.get_running_loop().run_in_executor(_pool(), _ask, None, new_password(password)))
 
 
 async def matches(stored: str, password: str) -> bool:
-    """Whether a stored hash is that of a password; False for what is no hash."""
-    return await asyncio.get_running_loop().run_in_executor(_pool(), _ask, stored, password) is True
+    """Whether a stored hash is that of a password; False for what is no hash, and for what can be no password.
+
+    One verification in any case, so that all answers take the same time.
+    """
+    normal = normal_form(password)
+    asked = _INVALID if normal is None else normal
+    found = await asyncio.get_running_loop().run_in_executor(_pool(), _ask, stored, asked)
+    return found is True and normal is not None

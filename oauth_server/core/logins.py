@@ -10,7 +10,8 @@ import anyio
 from oauth_server.core.errors import BusyError
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Attempt, Limits, of_caller, own
-from oauth_server.core.users import MAX_USERNAME, Users, normalise_username
+from oauth_server.core.passwords import MAX_USERNAME, normalise_username
+from oauth_server.core.users import Users
 from oauth_server.store.errors import StoreUnavailableError
 from oauth_server.store.records import Bucket, Session, User
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from oauth_server.core import scopes
 from oauth_server.core.audit import caller_address, event
 from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES, capabilities
 from oauth_server.core.client_metadata import fingerprint, parse_client, registered_metadata
@@ -30,6 +31,7 @@ from oauth_server.core.rate_limits import RateLimits, all_origins, caller
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
+from oauth_server.core.settings_rules import quoted
 from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, registrations
@@ -133,6 +135,8 @@ class Registration:
         # MUST only be used by confidential clients (RFC 6749 section 4.4).
         if "client_credentials" in client.grant_types and not client.confidential:
             raise InvalidClientMetadataError("client_credentials needs a client that authenticates, not method none.")
+        if "client_credentials" in client.grant_types:
+            _check_ceiling(client, metadata.get("scope"))
         client = replace(client, resources=tuple(_resource(uri) for uri in resources))
         happened = _registered(client)
         await self._store.write(audit.recorded, lambda _: happened, clients.add, client)
@@ -266,6 +270,14 @@ def _resource(uri: str) -> str:
     if found is None:
         raise InvalidTargetError(f"{uri[:120]!a} is not the URI of a resource.")
     return found
+
+
+def _check_ceiling(client: Client, scope: str | None) -> None:
+    """Refuse a scope that this server does not know: here it is a ceiling, and without one another would count."""
+    unknown = [] if scope is None else [word for word in scopes.parse(scope) if word not in client.scope]
+    if unknown or (scope is not None and not client.scope):
+        said = f"{quoted(unknown[0])} is not a scope of this server" if unknown else "no scope is named"
+        raise InvalidClientMetadataError(f"scope is what this client may be granted, and {said}.")
 
 
 def _check_software_statement(statement: object) -> None:

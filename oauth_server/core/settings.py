@@ -20,6 +20,7 @@ from oauth_server.core.settings_deployment import (
     check_cimd,
     check_deployment,
     check_lifetimes,
+    check_owner,
     resolve_issuer,
 )
 from oauth_server.core.settings_rules import RefusedError, SettingsError
@@ -127,7 +128,9 @@ class Settings(BaseSettings):
     key_encryption_key: Annotated[SecretStr | None, BeforeValidator(rules.key_encryption_key)] = Field(
         None, validation_alias="MCP_OAUTH_KEY_ENCRYPTION_KEY"
     )
-    admin_username: _Line = Field("admin", validation_alias="MCP_OAUTH_ADMIN_USERNAME")
+    admin_username: Annotated[str, BeforeValidator(rules.username)] = Field(
+        "admin", validation_alias="MCP_OAUTH_ADMIN_USERNAME"
+    )
     admin_password: Annotated[SecretStr | None, BeforeValidator(rules.password)] = Field(
         None, validation_alias="MCP_OAUTH_ADMIN_PASSWORD"
     )
@@ -286,6 +289,7 @@ def load(
         raise _explained(error, origins) from None
     settings._origins = origins  # noqa: SLF001
     check_lifetimes(settings)
+    check_owner(settings)
     check_cimd(settings)
     if settings.issuer is not None:
         check_authorization_server(settings, settings.issuer)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from oauth_server.core.hosts import is_loopback_host
+from oauth_server.core.passwords import PasswordError, new_password, normalise_username
 from oauth_server.core.settings_rules import SettingsError
 
 if TYPE_CHECKING:  # settings.py imports this module
@@ -53,6 +54,16 @@ def check_lifetimes(settings: Settings) -> None:
             f"{settings.refresh_token_max_age} is less than MCP_OAUTH_REFRESH_TOKEN_EXPIRY",
             f"at least MCP_OAUTH_REFRESH_TOKEN_EXPIRY, which is {settings.refresh_token_expiry}",
         )
+
+
+def check_owner(settings: Settings) -> None:
+    """Refuse a password that is the owner's name."""
+    if settings.admin_password is None:
+        return
+    try:
+        new_password(settings.admin_password.get_secret_value(), normalise_username(settings.admin_username))
+    except PasswordError as error:
+        raise SettingsError("MCP_OAUTH_ADMIN_PASSWORD", str(error).removesuffix("."), "another password") from None
 
 
 def check_cimd(settings: Settings) -> None:

@@ -7,6 +7,16 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
+from oauth_server.core.passwords import (
+    MAX_PASSWORD,
+    MAX_USERNAME,
+    MIN_PASSWORD,
+    PasswordError,
+    new_password,
+    normalise_username,
+    valid_username,
+)
+
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 # RFC 6749 section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -14,7 +24,6 @@ _ALWAYS_AVAILABLE = frozenset({"openid", "profile", "email", "offline_access"})
 _MAX_LINE = 255
 _MAX_QUOTED = 60
 _MIN_CLIENT_SECRET = 16
-_MIN_PASSWORD = 12
 _KEY_BYTES = 32
 _NO_KEY = "none"  # in the place of the key that encrypts
 _DATABASE = "sqlite:///path/to/oauth.db or postgresql://user:password@host/database, special characters percent-encoded"
@@ -125,10 +134,19 @@ def client_secret(value: str) -> str:
 
 def password(value: str) -> str:
     """Return a person's password, never quoted in the error."""
-    if not value.isprintable() or len(value) < _MIN_PASSWORD:
-        problem = "is too short" if len(value) < _MIN_PASSWORD else "has control characters"
-        raise RefusedError(problem, f"at least {_MIN_PASSWORD} printable characters on one line")
+    try:
+        new_password(value)
+    except PasswordError as error:
+        problem = str(error).removesuffix(".")
+        raise RefusedError(problem, f"{MIN_PASSWORD} characters to {MAX_PASSWORD} bytes, on one line") from None
     return value
+
+
+def username(value: str) -> str:
+    """Return the name of a user as it was given; its normal form is one that somebody can sign in with."""
+    if not valid_username(normalise_username(value)):
+        raise RefusedError(f"{quoted(value)} cannot be a user name", f"1 to {MAX_USERNAME} printable characters")
+    return line(value)
 
 
 def key_encryption_key(value: str) -> str:

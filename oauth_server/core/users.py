@@ -1,14 +1,11 @@
-"""People: passwords with Argon2id in a bounded pool, the owner of a new installation, ceilings.
+"""People: their passwords as Argon2id hashes, the owner of a new installation, ceilings (RFC 9106)."""
 
-Sources: RFC 9106 (Argon2), NIST SP 800-63B section 3.1.1 (length before complexity, normalisation).
-"""
-
-import unicodedata
 from typing import Final
 
 from oauth_server.core import hashers
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_id, random_token
+from oauth_server.core.passwords import DIFFERENT, PasswordError, new_password, normalise_username, valid_username
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.scopes import closed, implied
 from oauth_server.core.settings import Settings
@@ -16,38 +13,14 @@ from oauth_server.store.records import User
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, users
 
-MIN_PASSWORD: Final = 12  # characters
-MAX_PASSWORD: Final = 1024  # bytes; longer input is refused before it is hashed
-MAX_USERNAME: Final = 128
 # The hash of a random password nobody knows, verified against for an unknown user, so that both answers take the
 # same time; its parameters are those of `hasher.py`.
 _NOBODY: Final = "$argon2id$v=19$m=19456,t=2,p=1$ojWwuRGm3S9Gnmi/ilMBIg$33FN6JEG0O7TRXlCh6C6d386mR+Qgl/9EwDjd8Od+94"
 
 
-class PasswordError(Exception):
-    """A new password that is not acceptable; the message says why."""
-
-
-def normalise_username(username: str) -> str:
-    """The form in which user names are stored and compared."""
-    return unicodedata.normalize("NFKC", username).strip().casefold()
-
-
 def generated_password() -> str:
     """A password for somebody who changes it at the first sign-in: 144 random bits."""
     return random_token()[:24]
-
-
-def _normalise_password(password: str) -> str | None:
-    """The password as it is hashed; None when no stored password can be equal to it."""
-    if len(password) > MAX_PASSWORD:
-        return None
-    try:
-        normal = unicodedata.normalize("NFKC", password)
-        size = len(normal.encode("utf-8"))
-    except UnicodeEncodeError:
-        return None
-    return None if "\x00" in normal or size > MAX_PASSWORD else normal
 
 
 class Users:
@@ -64,11 +37,12 @@ class Users:
         given = settings.admin_password.get_secret_value() if settings.admin_password else None
         if await self._store.read(users.by_username, normalise_username(settings.admin_username)):
             return None
-        password = given or generated_password()
+        username = normalise_username(settings.admin_username)
+        password = generated_password() if given is None else given
         owner = User(
             user_id=random_id(),
-            username=normalise_username(settings.admin_username),
-            password_hash=await hashers.hashed(_normalise_password(password) or ""),
+            username=username,
+            password_hash=await self.hash_new(username, password),
             scope=closed(settings.scope),
             created_at=self._clock(),
             display_name=settings.admin_username,
@@ -91,16 +65,12 @@ class Users:
 
         How often somebody may be wrong is bounded in `logins.py`.
         """
-        normal = _normalise_password(password)
-        stored = user.password_hash if user is not None and normal is not None else _NOBODY
-        matches = await hashers.matches(stored, normal or "")
+        matches = await hashers.matches(_NOBODY if user is None else user.password_hash, password)
         return matches and user is not None and not user.disabled
 
     async def named(self, name: str) -> User | None:
         """The user of that normalised name, which may be anything that a stranger typed."""
-        if "\x00" in name or not name.isprintable() or len(name) > MAX_USERNAME:
-            return None
-        return await self._store.read(users.by_username, name)
+        return await self._store.read(users.by_username, name) if valid_username(name) else None
 
     async def by_username(self, username: str) -> User | None:
         """The user of that name."""
@@ -112,8 +82,7 @@ class Users:
 
     async def has_password(self, user: User, password: str) -> bool:
         """Whether this is the person's present password."""
-        normal = _normalise_password(password)
-        return normal is not None and await hashers.matches(user.password_hash, normal)
+        return await hashers.matches(user.password_hash, password)
 
     async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> User:
         """Set a new password and end the person's other sessions; returns the user as they are now.
@@ -137,15 +106,11 @@ class Users:
             raise PasswordError("The password was changed elsewhere meanwhile; sign in again.")
         return user._replace(password_hash=hashed, must_change_password=False)
 
-    async def hash_new(self, username: str, password: str, *, present: str = "") -> str:
+    async def hash_new(self, username: str, password: str, *, present: str | None = None) -> str:
         """The hash of a new password; raises PasswordError when it is not acceptable. `present`: the hash so far."""
-        normal = _normalise_password(password)
-        if normal is None:
-            raise PasswordError(f"The password is longer than {MAX_PASSWORD} bytes or has a character it cannot have.")
-        if len(normal) < MIN_PASSWORD:
-            raise PasswordError(f"The password needs at least {MIN_PASSWORD} characters.")
-        if normalise_username(normal) == username or await hashers.matches(present, normal):
-            raise PasswordError("Choose a password that differs from the user name and from the present password.")
+        normal = new_password(password, username)
+        if present is not None and await hashers.matches(present, normal):
+            raise PasswordError(DIFFERENT)
         return await hashers.hashed(normal)
 
     async def ceiling(self, user_id: str) -> frozenset[str]:

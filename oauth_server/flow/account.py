@@ -10,8 +10,8 @@ from starlette.responses import Response
 from oauth_server.core.clock import random_token
 from oauth_server.core.documents import ACCOUNT_PATH
 from oauth_server.core.errors import BusyError, InvalidRequestError, TooManyAttemptsError
+from oauth_server.core.passwords import PasswordError
 from oauth_server.core.services import Services
-from oauth_server.core.users import PasswordError
 from oauth_server.flow import pages
 from oauth_server.flow.account_view import account_view
 from oauth_server.flow.cookies import SessionCookie

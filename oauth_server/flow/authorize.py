@@ -21,10 +21,10 @@ from oauth_server.core.errors import (
     OAuthError,
 )
 from oauth_server.core.grants import Approval
+from oauth_server.core.passwords import PasswordError
 from oauth_server.core.policies import AUTHORIZATIONS
 from oauth_server.core.redirect_uris import is_loopback, same_but_port, with_parameters
 from oauth_server.core.services import Services
-from oauth_server.core.users import PasswordError
 from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeRequest, run_checks
 from oauth_server.flow.authorize_forms import Forms
 from oauth_server.flow.cookies import SessionCookie

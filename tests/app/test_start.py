@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -187,3 +188,28 @@ async def test_help_ends_with_status_0(tmp_path: Path) -> None:
     for option in ("--transport", "--host", "--port", "--workers"):
         assert option in ended.out
     assert [*tmp_path.iterdir()] == []  # noqa: ASYNC240 - a look at an empty folder
+
+
+@pytest.mark.parametrize("length", [1024, 1025, 1200])
+async def test_a_password_file_of_any_length_makes_no_owner_with_an_empty_password(tmp_path: Path, length: int) -> None:
+    port, password = free_port(), "0123456789abcdef" * 80
+    url, secret = f"http://localhost:{port}", tmp_path / "password"
+    secret.write_text(password[:length] + "\n")
+    env = environment(tmp_path, MCP_OAUTH_ADMIN_PASSWORD_FILE=str(secret))
+    async with program(*SERVER, "--port", str(port), env=env) as started:
+        with suppress(AssertionError):  # of a process that ended
+            await started.ready(url)
+        if started.process.returncode is None:
+            async with httpx2.AsyncClient(base_url=url) as http:
+                form = form_of((await http.get("/account")).text)
+                answer = await http.post(
+                    "/account",
+                    data={**form.fields, "username": "admin", "password": "", "action": "sign_in"},
+                    headers={"Origin": url, "Sec-Fetch-Site": "same-origin"},
+                )
+            assert answer.status_code == 400, "an empty password signed the owner in"
+            assert "decision" in form_of((await sign_in(url, "admin", password[:length])).text).buttons
+        assert started.process.returncode == (2 if length > 1024 else None), started.err
+    if length > 1024:
+        assert started.err.startswith("MCP_OAUTH_ADMIN_PASSWORD: "), started.err
+        assert password[:40] not in started.err

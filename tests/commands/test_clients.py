@@ -154,3 +154,13 @@ async def test_the_pre_registered_client_is_left_to_the_settings(shell: Shell) -
     assert (ended.status, ended.out) == (1, "")
     assert "set MCP_OAUTH_CLIENT_ID to another id, and the next start removes this one." in ended.err
     assert DEFAULT_CLIENT in await shell.says("clients", "list")
+
+
+@pytest.mark.parametrize("scope", ["mcp:raed", "mcp:read mcp:admn", "", "  "])
+async def test_a_scope_that_is_a_ceiling_is_never_replaced_by_another(shell: Shell, scope: str) -> None:
+    machine = ("--grant-type", "client_credentials", "--auth-method", "client_secret_basic")
+    before = await shell.says("clients", "list", "--json")
+    ended = await shell("clients", "add", *machine, "--scope", scope, "--json")
+    assert (ended.status, ended.out) == (2, ""), ended
+    assert "scope" in ended.err
+    assert await shell.says("clients", "list", "--json") == before

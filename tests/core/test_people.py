@@ -8,9 +8,10 @@ from oauth_server.core import hashers
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
+from oauth_server.core.passwords import MAX_PASSWORD, PasswordError, normalise_username
 from oauth_server.core.sessions import FORM_LIFETIME, LIFETIME, Sessions
 from oauth_server.core.settings import load
-from oauth_server.core.users import MAX_PASSWORD, PasswordError, Users, normalise_username
+from oauth_server.core.users import Users
 from oauth_server.store.ages import CLOCK_SKEW
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
