@@ -19,6 +19,10 @@ JWKS_PATH = "/.well-known/jwks.json"
 AUTHORIZE_PATH = "/oauth/authorize"
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 REGISTER_PATH = "/oauth/register"
+# Where clients of revision 2025-03-26 go that found no metadata: each answers as the documented endpoint does.
+DEFAULT_AUTHORIZE_PATH = "/authorize"
+DEFAULT_TOKEN_PATH = "/token"  # noqa: S105 - a path
+DEFAULT_REGISTER_PATH = "/register"
 USERINFO_PATH = "/oauth/userinfo"
 REVOKE_PATH = "/oauth/revoke"
 INTROSPECT_PATH = "/oauth/introspect"

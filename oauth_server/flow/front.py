@@ -19,6 +19,7 @@ from oauth_server.flow.pages import Snippet, StartView
 
 SERVER_NAME: Final = "oauth"  # what clients call the connection
 SWITCHED_OFF: Final = ("/oauth/", "/.well-known/", d.ACCOUNT_PATH)
+DEFAULTS: Final = (d.DEFAULT_AUTHORIZE_PATH, d.DEFAULT_TOKEN_PATH, d.DEFAULT_REGISTER_PATH)
 
 
 class Front:
@@ -69,7 +70,7 @@ class Front:
         await reply(scope, receive, send)
 
     def _was_switched_off(self, path: str) -> bool:
-        return not self._deployment.settings.enabled and path.startswith(SWITCHED_OFF)
+        return not self._deployment.settings.enabled and (path.startswith(SWITCHED_OFF) or path in DEFAULTS)
 
     def _elsewhere(self) -> NotFoundError:
         return NotFoundError(f"There is nothing at this address. The MCP endpoint is {self._deployment.endpoint}")

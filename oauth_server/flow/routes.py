@@ -57,10 +57,15 @@ def flow_routes(runtime: Runtime) -> list[Route]:
     logout = Endpoint(page=True, get=late(lambda s: Logout(s).get), post=late(lambda s: Logout(s).post))
     account = Endpoint(page=True, get=late(lambda s: Account(s).get), post=late(lambda s: Account(s).post))
     userinfo = late(lambda s: Userinfo(s).get)
+    token = Endpoint(post=late(lambda s: Token(s).post))
+    register = Endpoint(post=late(lambda s: Register(s).post))
     return [
-        Route(d.TOKEN_PATH, Endpoint(post=late(lambda s: Token(s).post))),
+        Route(d.TOKEN_PATH, token),
         Route(d.AUTHORIZE_PATH, authorize),
-        Route(d.REGISTER_PATH, Endpoint(post=late(lambda s: Register(s).post))),
+        Route(d.REGISTER_PATH, register),
+        Route(d.DEFAULT_TOKEN_PATH, token),
+        Route(d.DEFAULT_AUTHORIZE_PATH, authorize),
+        Route(d.DEFAULT_REGISTER_PATH, register),
         Route(
             f"{d.REGISTER_PATH}/{{client_id}}",
             Endpoint(

@@ -22,7 +22,16 @@ from oauth_server.gate.fields import first, values
 
 ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
 ANY_ORIGIN = "/.well-known/"
-NAMED_ORIGINS = (MCP_PATH, d.TOKEN_PATH, d.REGISTER_PATH, d.REVOKE_PATH, d.USERINFO_PATH, d.TEST_PATH)
+NAMED_ORIGINS = (
+    MCP_PATH,
+    d.TOKEN_PATH,
+    d.REGISTER_PATH,
+    d.DEFAULT_TOKEN_PATH,
+    d.DEFAULT_REGISTER_PATH,
+    d.REVOKE_PATH,
+    d.USERINFO_PATH,
+    d.TEST_PATH,
+)
 EXPOSED = (
     "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 )

@@ -14,6 +14,7 @@ FIXED = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configu
 OAUTH_PATHS = (
     *FIXED, WELL_KNOWN, f"{WELL_KNOWN}/mcp", "/oauth/authorize", "/oauth/token", "/oauth/register", "/oauth/userinfo",
     "/oauth/test", "/oauth/revoke", "/oauth/introspect", "/oauth/logout",
+    "/authorize", "/token", "/register",
 )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ LATER = {
     "/oauth/revoke",  # RFC 7009
     "/oauth/introspect",  # RFC 7662
     "/oauth/logout",  # OpenID Connect RP-Initiated Logout
+    "/authorize",  # the default endpoints of revision 2025-03-26
+    "/token",
+    "/register",
     "/oauth/style-….css",
     "/",  # the start page
     "/account",
