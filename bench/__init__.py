@@ -1,1 +1,1 @@
-"""What this server costs, measured beside others: `uv run bench/run.py`."""
+"""What this server costs, measured beside others: `uv run --group bench bench/run.py`."""

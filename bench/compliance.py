@@ -1,7 +1,8 @@
 """What an audit costs: seconds and memory of `server.py check` as a process.
 
-`uv run bench/compliance.py [--runs N]` judges this server and hostile ones, all on loopback. Memory is the peak of the
-process (VmHWM, so on Linux alone) above that of the same command whose target refuses the connection at once.
+`uv run --group bench bench/compliance.py [--runs N]` judges this server and hostile ones, all on loopback.
+Memory is the peak of the process (VmHWM, so on Linux alone) above that of the same command whose target refuses the
+connection at once.
 """
 
 import argparse

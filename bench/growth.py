@@ -1,6 +1,7 @@
 """What a full store costs against an empty one: CPU and latency of refresh, introspection and an authorized call.
 
-    uv run bench/growth.py --engine sqlite|postgresql [--clients N --refresh-tokens N --revocations N] [--rounds N]
+    uv run --group bench bench/growth.py --engine sqlite|postgresql [--clients N --refresh-tokens N --revocations N]
+        [--rounds N]
 
 Two servers, one with a store that holds little more than those who ask, one with a store filled to the size that is
 asked for, are loaded in turns through 16 connections; every answer is checked. Those who ask are spread over the

@@ -1,4 +1,4 @@
-"""What observing a request costs the server, in microseconds of CPU: `uv run bench/observe.py`.
+"""What observing a request costs the server, in microseconds of CPU: `uv run --group bench bench/observe.py`.
 
 An application that answers at once is called with and without the layers around it, in turns; the medians of the
 differences are printed. No network and no event loop but Python's own.

@@ -1,7 +1,7 @@
 """What this server costs beside others: CPU, requests a second, latency, start and memory, in one run.
 
-`uv run bench/run.py` starts this server and the yardsticks as processes, drives them in turns, checks every answer, and
-prints tables with the targets. One wrong answer spoils the run: exit status 1.
+`uv run --group bench bench/run.py` starts this server and the yardsticks as processes, drives them in turns,
+checks every answer, and prints tables with the targets. One wrong answer spoils the run: exit status 1.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Run:
     def __init__(self, wanted: argparse.Namespace, folder: Path) -> None:
         self.wanted, self.folder = wanted, folder
         self.found: dict[str, Any] = {
-            "command": f"uv run bench/run.py {shlex.join(_asked())}".strip(),
+            "command": f"uv run --group bench bench/run.py {shlex.join(_asked())}".strip(),
             "connections": CONNECTIONS,
             "machine": machine(folder),
             "versions": versions(),

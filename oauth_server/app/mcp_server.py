@@ -61,7 +61,7 @@ class McpServer(FastMCP[None]):
         super().__init__(
             NAME,
             instructions=INSTRUCTIONS,
-            version="0.1.0",
+            version="0.2.0",
             lifespan=self._run_services,
             dereference_schemas=False,  # there are no references in ours, and every list would look for them
             session_state_store=NoState(),

@@ -48,7 +48,7 @@ def _set_up() -> bool:
         import opentelemetry.sdk  # noqa: F401, PLC0415
     except ImportError:
         logger.warning(
-            "%s is set, but the extra otel is not installed: nothing is traced (uv sync --extra otel)", asked
+            "%s is set, but the extra otel is not installed: nothing is traced (uv run --extra otel server.py)", asked
         )
         return False
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415

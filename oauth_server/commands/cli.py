@@ -41,7 +41,7 @@ def command_line(local: GetLocal) -> App:
         help="MCP Docker Server with OAuth 2.1: authorization server, protected resource server and OAuth tools.",
         help_epilogue=_EPILOGUE,
         help_format="plaintext",
-        version="0.1.0",
+        version="0.2.0",
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
     )

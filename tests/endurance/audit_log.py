@@ -1,6 +1,6 @@
 """What the audit log costs: CPU for each event beside a verb that does nothing else, and how fast a long log is verified.
 
-`uv run python -m tests.endurance.audit_log [--events 200000] [--database URL]`. The database is a new SQLite file unless
+`uv run --group test python -m tests.endurance.audit_log [--events 200000] [--database URL]`. The database is a new SQLite file unless
 a URL of an empty one is given. The figures are the medians of five rounds. Exit status 1 when the log does not verify.
 """
 

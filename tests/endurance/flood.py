@@ -1,6 +1,6 @@
 """A flood of hostile requests beside valid traffic: what becomes of the valid requests' time.
 
-`uv run python -m tests.endurance.flood [--pairs 7] [--seconds 10] [--hostile 300] [--workers 1] [--rate R]` starts a
+`uv run --group test python -m tests.endurance.flood [--pairs 7] [--seconds 10] [--hostile 300] [--workers 1] [--rate R]` starts a
 server as a process, measures how much valid traffic it serves, and then at half of that (or at R a second) the time of
 valid requests without and with so many hostile ones a second, in turns. Exit status 1 when the median of the pairs says
 that the flood more than doubled the 99th percentile, or when a valid request was refused. With `--elsewhere` the

@@ -1,6 +1,6 @@
 """The soak as long as one likes: how large the tables and the file are, after how many flows, and what housekeeping costs.
 
-`uv run python -m tests.endurance.flows [--flows 1000000] [--per-day 900] [--database URL]` prints a line for each ten
+`uv run --group test python -m tests.endurance.flows [--flows 1000000] [--per-day 900] [--database URL]` prints a line for each ten
 days of its clock. The database is a new SQLite file unless a URL of an empty one is given. Exit status 1 when a table
 went on growing after the first 20 days, or the audit log, of which ten days are kept, is not what was written.
 """

@@ -1,6 +1,6 @@
 """Kills the server in the midst of its work, and holds it to every word it gave.
 
-`uv run python -m tests.endurance.kills [--kills 200] [--engine sqlite|postgresql] [--workers 1|2] [--database-kills 10]`
+`uv run --group test python -m tests.endurance.kills [--kills 200] [--engine sqlite|postgresql] [--workers 1|2] [--database-kills 10]`
 starts the real program, has clients and people ask it for everything it does, kills all its processes at a random
 moment (every other one aimed at a commit), starts it again and asks for all that was acknowledged. Of PostgreSQL some
 crashes are its own. Exit status 1 when anything acknowledged was lost, or anything was given twice.

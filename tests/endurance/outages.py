@@ -1,6 +1,6 @@
 """Outages as they are, with the server as a process of its own, on PostgreSQL: what answers, after how long, and since when again.
 
-    uv run python -m tests.endurance.outages [--trust]
+    uv run --group test python -m tests.endurance.outages [--trust]
 
 Prints a line for each outage, and ends with status 1 where a promise is broken. `--trust` also waits for the minute after
 which nothing remembered is trusted, twice: with PostgreSQL silent, and with the process itself stopped.

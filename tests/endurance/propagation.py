@@ -1,6 +1,6 @@
 """How long another process still grants what was ended: every way to end something, many times, on both engines.
 
-    uv run python -m tests.endurance.propagation [--tries 50]
+    uv run --group test python -m tests.endurance.propagation [--tries 50]
 
 Two replicas on one database. The time runs from the answer to whoever ended it until both replicas refuse the token.
 Tells the median and the longest time for each way; exit status 1 where one took a second or more.

@@ -1,6 +1,6 @@
 """Many redemptions of one code, and many uses of one refresh token, at once and through several processes.
 
-`uv run python -m tests.endurance.races [--races 1000] [--many 32] [--engine sqlite|postgresql] [--processes 2]` starts
+`uv run --group test python -m tests.endurance.races [--races 1000] [--many 32] [--engine sqlite|postgresql] [--processes 2]` starts
 the program several times on one database and races in turn: a code, a refresh token. Of each hundred races some are of
 a refresh token against its revocation, and of registrations. Exit status 1 when more than one won, or none.
 """

@@ -1,6 +1,6 @@
 """Rolling restarts behind the proxy, again and again under traffic: no request may fail.
 
-    uv run python -m tests.endurance.rolling [--rounds 10] [--clients 3]
+    uv run --group test python -m tests.endurance.rolling [--rounds 10] [--clients 3]
 
 PostgreSQL, two replicas and Caddy with the Caddyfile of compose.scale.yml. In each round both replicas are restarted, one
 after the other, each by SIGTERM. Tells how many requests were answered, and how long they took; exit status 1 where one failed.

@@ -1,6 +1,6 @@
 """Many connections that never send a request: what they cost the server, and what becomes of those who do send one.
 
-`uv run python -m tests.endurance.silent_connections [--connections 10000] [--files 0]` starts a server as a process, with
+`uv run --group test python -m tests.endurance.silent_connections [--connections 10000] [--files 0]` starts a server as a process, with
 at most so many open files where that is given, and tells its memory and the time of requests before, with so many silent
 connections, and once the server has ended them. Exit status 1 when a request failed, or they were not ended.
 """

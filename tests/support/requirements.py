@@ -1,4 +1,4 @@
-"""docs/requirements.md, made from the marks on the tests: `uv run pytest -n 0 --collect-only -q --write-requirements`."""
+"""docs/requirements.md, made from the marks on the tests: `uv run --group test pytest -n 0 --collect-only -q --write-requirements`."""
 
 import json
 from collections import defaultdict
@@ -20,7 +20,7 @@ SECTIONS = {
 HEAD = """\
 # Requirements and the tests that prove them
 
-Made from the `requirement` marks of the tests by `uv run pytest -n 0 --collect-only -q --write-requirements`; do not edit.
+Made from the `requirement` marks of the tests by `uv run --group test pytest -n 0 --collect-only -q --write-requirements`; do not edit.
 
 A is revision 2025-03-26 of the MCP specification, B 2025-06-18, C 2025-11-25, D 2026-07-28. M: MUST, S: SHOULD,
 Y: MAY, d: described without a keyword, page: only on the best-practice page. A requirement without a test is open,

@@ -1,4 +1,4 @@
-"""Write docs/compliance-survey.md: `uv run python -m tests.survey --sdk CHECKOUT`, with a checkout of the SDK's repository."""
+"""Write docs/compliance-survey.md: `uv run --group test python -m tests.survey --sdk CHECKOUT`, with a checkout of the SDK's repository."""
 
 import argparse
 import re
@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "compliance-survey.md"
 HEAD = """\
 # The auditor on other people's servers
 
-Made by `uv run python -m tests.survey --sdk CHECKOUT`; do not edit. Each server runs on loopback as its own documentation
+Made by `uv run --group test python -m tests.survey --sdk CHECKOUT`; do not edit. Each server runs on loopback as its own documentation
 starts it, and is judged against MCP 2026-07-28 at adversarial depth, by a user who signs in at its login form. What was
 found was looked at by hand, once, with the request named in the last column.
 
