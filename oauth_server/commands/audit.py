@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from oauth_server.commands.errors import NOT_DONE, MistakeError
+from oauth_server.commands.errors import NOT_DONE, NOT_PROVEN, MistakeError
 from oauth_server.commands.local import GetLocal
 from oauth_server.commands.moving import DATABASE, moved
 from oauth_server.commands.options import Json, Limit
@@ -84,34 +85,42 @@ def _verify(
     that is printed stands for the whole log as it is: note it where nobody can
     change it. With --contains a mark, the log must still have all it had then,
     so that one that was written anew as a whole is found out as well. Exit
-    status 1 when the log is not what was written. Nothing is changed.
+    status 1 when the log is not what was written, 3 when the log is right and
+    the mark proves nothing any more: events left that it rests on. An event
+    leaves at its time alone, so a mark proves something for as long as events
+    are kept. Nothing is changed.
     """
     from oauth_server.core.settings import load  # noqa: PLC0415
-    from oauth_server.store import chain, moving  # noqa: PLC0415
+    from oauth_server.store import marks, moving  # noqa: PLC0415
 
     try:
-        noted = None if contains is None else chain.Mark.parse(contains)
-    except chain.MarkError as error:
+        noted = None if contains is None else marks.Mark.parse(contains)
+    except marks.MarkError as error:
         raise MistakeError(f"--contains: {contains!a} is no mark; accepted: {error}.") from None
     with moved(DATABASE):
-        found = moving.check_log(load().database_url, noted)
+        found = moving.check_log(load().database_url, time.time(), noted)
     if json:
-        told = asdict(found) | {"mark": None if found.broken else str(found.mark)}
+        kept = [{"at": at, "days": days} for at, days in found.retention]
+        told = asdict(found) | {"mark": None if found.broken else str(found.mark), "retention": kept}
         json_line(told | {"intact": found.broken is None})
     elif found.broken is not None:
         say(f"The log was changed: {found.broken}. Up to there it is right: {_extent(found)}.")
     else:
         say(f"Nothing was changed, added or taken away: {_extent(found)}.")
+        for at, days in found.retention:
+            say(f"Kept since {moment(at)}: {f'for {days} days' if days else 'for ever'}.")
         say(f"Mark: {found.mark}")
         if noted is not None:
             say(_CONTAINS[found.contains])
-    return 0 if found.broken is None and found.contains in (None, True) else NOT_DONE
+    if found.broken is not None or found.contains is False:
+        return NOT_DONE
+    return NOT_PROVEN if noted is not None and found.contains is None else 0
 
 
 _CONTAINS = {
-    True: "All that it had when the other mark was noted is still in it.",
+    True: "All that it had when the other mark was noted is still in it, but for what left at its time.",
     False: "What it had when the other mark was noted is not in it: the log was written anew.",
-    None: "The other mark is older than the oldest event that is kept, and says nothing any more.",
+    None: "The other mark proves nothing any more: events left since that it rests on.",
 }
 
 

@@ -31,7 +31,7 @@ Settings come from environment variables (MCP_OAUTH_…); `config` shows them. A
 `check URL` work on the database of MCP_OAUTH_DATABASE_URL; a server beside them takes changes in within half a second.
 
 Exit status: 0 done; 1 not done (nothing of that name, declined, a check failed, the database does not answer); \
-2 a mistake in options, values or settings."""
+2 a mistake in options, values or settings; 3 a mark of the audit log proves nothing any more."""
 
 
 def command_line(local: GetLocal) -> App:

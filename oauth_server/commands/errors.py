@@ -2,6 +2,7 @@
 
 NOT_DONE = 1
 MISTAKE = 2
+NOT_PROVEN = 3
 
 
 class CommandError(Exception):

@@ -50,7 +50,7 @@ def warn_of_a_changed_log(url: str, shown: str) -> None:
     """Say so where an audit log that was copied does not verify: the data can be moved, and the break stays in it."""
     from oauth_server.store import moving  # noqa: PLC0415
 
-    broken = moving.broken_log(url)
+    broken = moving.broken_log(url, time.time())
     if broken is not None:
         remark(f"Warning: the audit log in {shown} was changed before it was copied: {broken}.")
 

@@ -15,6 +15,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 EventName = Literal[
     "application.disconnected",
+    "audit.retention",
     "authorize",
     "client.authentication",
     "client.configured",

@@ -8,12 +8,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import anyio
+from sqlalchemy import Connection
 
+from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, SteadyClock, random_id, steady
 from oauth_server.core.grants import CODE_LIFETIME
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX
 from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.ages import CLOCK_SKEW
+from oauth_server.store.records import AuditEvent
+from oauth_server.store.retention import Retention
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, housekeeping, limits, registrations
 from oauth_server.store.verbs.housekeeping import Batch
@@ -115,6 +119,8 @@ class Housekeeping:
         if self._audit_days:
             waiting.append((audit.past_events, self._audit_days * _DAY))
         try:
+            now = self._now()
+            await self._transact(self._record_retention, now, now)
             while waiting:
                 for step in tuple(waiting):  # in turn, so that much of one kind keeps no other kind waiting
                     verb, age = step
@@ -131,6 +137,18 @@ class Housekeeping:
         if total:
             logger.debug("%d expired rows deleted", total)
         return total
+
+    def _record_retention(self, connection: Connection, now: float, _limit: int) -> bool:
+        """Write into the audit log for how long it is kept, long before the event that says so may leave; a batch."""
+
+        def describe(known: tuple[float, Retention] | None) -> AuditEvent | None:
+            said = None if known is None else known[1].days
+            if known is not None and said == self._audit_days and (not said or now - known[0] < said * _DAY / 2):
+                return None
+            return event(now, "audit.retention", "success", detail=str(Retention(self._audit_days, said)))
+
+        audit.recorded(connection, describe, audit.retention)
+        return True
 
     def _now(self) -> float:
         """The time, by which a batch is chosen. Raises _NotNowError where the clock leapt since the round began."""

@@ -3,77 +3,39 @@
 The log has lanes, each a chain of its own, so that commits of a PostgreSQL server need not wait for one another. The
 hash of a row covers that of the row before it in its lane, its place, and all that it says. `audit_heads` has the last
 place and hash of each lane, so that nothing can be cut off its end; `audit_anchors` has those of the last row that
-retention let go.
+retention let go. The oldest row of a lane from which rows left has itself reached the time to be kept: its hash covers
+when it happened, so nothing can be cut off the start either.
 """
 
 import struct
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, inspect, select
+from sqlalchemy import Connection, Result, Row, inspect, select
 
+from oauth_server.store.ages import CLOCK_SKEW
+from oauth_server.store.marks import PLACE, START, End, Mark
 from oauth_server.store.records import AuditEvent
-from oauth_server.store.schema import audit, audit_anchors, audit_heads
+from oauth_server.store.retention import Retention, left_by
+from oauth_server.store.schema import RETENTION, audit, audit_anchors, audit_heads, audit_legacy_anchors
 
 BATCH: Final = 1000
 _TEXTS: Final = ("event", "outcome", "actor", "client_id", "address", "detail", "request_id")
 _SAID: Final = attrgetter(*_TEXTS)
 _HEADER: Final = struct.Struct(f">d{len(_TEXTS)}I").pack
-_PLACE: Final = struct.Struct(">qq").pack
-_MARK: Final = "the positions in each lane, with dots between them, a colon, and a digest of 43 characters"
-
-
-class End(NamedTuple):
-    """A place in a lane and the hash of the row that has it."""
-
-    position: int
-    hash: bytes
-
-
-START: Final = End(0, bytes(32))
-
-
-class MarkError(ValueError):
-    """No mark of a log; the message says what one looks like."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A state of the log that is noted elsewhere: the position in each lane, and one digest over their hashes."""
-
-    positions: tuple[int, ...]
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.positions))}:{self.digest}"
-
-    @classmethod
-    def of(cls, ends: Iterable[End]) -> "Mark":
-        """The mark of these ends of the lanes, in the order of the lanes."""
-        lanes = tuple(ends)
-        digest = sha256(b"".join(_PLACE(lane, end.position) + end.hash for lane, end in enumerate(lanes))).digest()
-        return cls(tuple(end.position for end in lanes), urlsafe_b64encode(digest).decode().rstrip("="))
-
-    @classmethod
-    def parse(cls, text: str) -> "Mark":
-        """Read what str() writes; raises MarkError."""
-        positions, _, digest = text.strip().partition(":")
-        words = positions.split(".")
-        if len(digest) != 43 or not all(word.isascii() and word.isdigit() for word in words):  # noqa: PLR2004 - SHA-256
-            raise MarkError(_MARK)
-        return cls(tuple(map(int, words)), digest)
 
 
 @dataclass(frozen=True)
 class Checked:
     """What reading the whole log found; times in Unix seconds, of the oldest and the newest event.
 
-    `broken` is the first thing that is wrong, in words. `contains` says whether a noted state is still part of the log;
-    None where none was asked for, something is broken, or the noted events are so old that some left.
+    `broken` is the first thing that is wrong, in words. `contains` says whether a noted state is still part of the log,
+    but for what left it since at its time; None where none was asked for, something is broken, or the noted state
+    proves nothing any more. `retention` has for how many days events are kept, 0 for ever, by the time since when.
     """
 
     events: int
@@ -82,6 +44,7 @@ class Checked:
     mark: Mark
     broken: str | None
     contains: bool | None
+    retention: tuple[tuple[float, int], ...]
 
 
 def encoded(event: AuditEvent) -> bytes:
@@ -95,7 +58,7 @@ def encoded(event: AuditEvent) -> bytes:
 
 def link(before: bytes, lane: int, position: int, event: bytes) -> bytes:
     """The hash of the row at this place of its lane, after the row with the hash `before`."""
-    return sha256(before + _PLACE(lane, position) + event).digest()
+    return sha256(before + PLACE(lane, position) + event).digest()
 
 
 def is_chained(connection: Connection) -> bool:
@@ -113,20 +76,38 @@ def ends(connection: Connection, table: Any) -> dict[int, End]:
     }
 
 
-def check(connection: Connection, noted: Mark | None = None) -> Checked:
-    """Read the whole log, oldest event first, up to the first thing that is wrong; in the caller's snapshot."""
+def check(connection: Connection, now: float, noted: Mark | None = None) -> Checked:
+    """Read the whole log, oldest event first, up to the first thing that is wrong; in the caller's snapshot.
+
+    `now` is the time in Unix seconds.
+    """
     heads, anchors = ends(connection, audit_heads), ends(connection, audit_anchors)
     walk = _Walk(heads, dict(anchors), noted)
-    broken = next((wrong for row in _rows(connection) if (wrong := walk.step(row))), None) or walk.at_the_end()
-    contains = walk.contains(anchors) if noted is not None and broken is None else None
-    return Checked(walk.events, walk.oldest, walk.newest, Mark.of(heads.values()), broken, contains)
+    with closing(_rows(connection)) as rows:
+        broken = next((wrong for row in rows if (wrong := walk.step(row))), None) or walk.at_the_end()
+    unproven = [] if broken else walk.without_proof(anchors, now)
+    legacy = _legacy(connection, anchors)
+    broken = broken or next((walk.left_too_soon(lane) for lane in unproven if legacy.get(lane) != anchors[lane]), None)
+    contains = walk.contains(anchors, unproven) if noted is not None and broken is None else None
+    mark = Mark.of([*heads.values()], tuple(anchors.get(lane, START).position for lane in heads))
+    said = tuple((at, one.days) for at, one in walk.said)
+    return Checked(walk.events, walk.oldest, walk.newest, mark, broken, contains, said)
 
 
-def _rows(connection: Connection) -> Iterator[Row[Any]]:
+def _legacy(connection: Connection, anchors: Mapping[int, End]) -> dict[int, End]:
+    """Where the lanes began before the database itself made sure that what left was old enough."""
+    if not inspect(connection).has_table(audit_legacy_anchors.name):
+        return dict(anchors)
+    table = audit_legacy_anchors
+    known = {(row.lane, row.position) for row in connection.execute(select(table))}
+    return {lane: anchor for lane, anchor in anchors.items() if (lane, anchor.position) in known}
+
+
+def _rows(connection: Connection) -> Result[Any]:
     # Within a lane the ids are in the order of the commits: a row gets its id while its transaction holds the head.
     names = ("id", "lane", "position", "hash", "at", *_TEXTS)
     statement = select(*(audit.c[name] for name in names)).order_by(audit.c.id)
-    return iter(connection.execute(statement, execution_options={"yield_per": BATCH}))
+    return connection.execute(statement, execution_options={"yield_per": BATCH})
 
 
 @dataclass
@@ -140,6 +121,8 @@ class _Walk:
     oldest: float | None = None
     newest: float | None = None
     passed: dict[int, bytes] = field(default_factory=dict)  # by lane: the hash at the noted position
+    begins: dict[int, float] = field(default_factory=dict)  # by lane: when its oldest event happened
+    said: list[tuple[float, Retention]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for lane in self.heads:
@@ -151,16 +134,12 @@ class _Walk:
         if row.lane not in self.heads:
             return f"{where} is in a lane that has no head"
         before = self.at[row.lane]
-        if not isinstance(row.position, int):
-            return f"{where} does not say what was recorded"
-        if row.position > before.position + 1:
-            return f"{row.position - before.position - 1} before {where} are missing"
-        if row.position <= before.position:
-            return f"{where} stands where another one stood"
-        if not _is_linked(row, before):
-            return f"{where} does not say what was recorded, or something before it was changed"
+        wrong = _misplaced(row, before, where) or (self._hear(row, where) if row.event == RETENTION else None)
+        if wrong is not None:
+            return wrong
         self.at[row.lane] = now = End(row.position, row.hash)
         self._note(row.lane, now)
+        self.begins.setdefault(row.lane, row.at)
         self.events += 1
         self.oldest = row.at if self.oldest is None else min(self.oldest, row.at)
         self.newest = row.at if self.newest is None else max(self.newest, row.at)
@@ -178,19 +157,57 @@ class _Walk:
                 return f"the head of lane {lane} is not that of its last event, at position {self.at[lane].position}"
         return None
 
-    def contains(self, anchors: Mapping[int, End]) -> bool | None:
-        """Whether the noted state was passed, None where rows left that it rests on."""
+    def without_proof(self, anchors: Mapping[int, End], now: float) -> list[int]:
+        """The lanes from which events left, and whose oldest one does not show that those were old enough."""
+        newest = left_by(self.said, now) + CLOCK_SKEW  # the clock of the database may be ahead
+        left = (lane for lane, anchor in anchors.items() if anchor.position > 0)
+        return [lane for lane in left if lane not in self.begins or self.begins[lane] > newest]
+
+    def left_too_soon(self, lane: int) -> str:
+        """What is wrong with a lane whose start has no such proof."""
+        if lane not in self.begins:
+            return f"all {self.at[lane].position} of lane {lane} are missing, and one of them is always kept"
+        return f"the oldest of lane {lane} are missing, up to a time at which events were still to be kept"
+
+    def contains(self, anchors: Mapping[int, End], unproven: list[int]) -> bool | None:
+        """Whether the noted state was passed, None where rows left that it rests on, or left since without proof."""
         assert self.noted is not None  # noqa: S101 - asked only then
-        positions = self.noted.positions
-        if any(anchors.get(lane, START).position > position for lane, position in enumerate(positions)):
+        positions, starts = self.noted.positions, self.noted.starts
+        began = {lane: anchors.get(lane, START).position for lane in range(len(positions))}
+        if any(began[lane] > position for lane, position in enumerate(positions)):
             return None
-        if not self.passed.keys() >= {*range(len(positions))}:
+        if not self.passed.keys() >= began.keys():
             return False
-        return Mark.of(End(position, self.passed[lane]) for lane, position in enumerate(positions)) == self.noted
+        if Mark.of([End(position, self.passed[lane]) for lane, position in enumerate(positions)], starts) != self.noted:
+            return False
+        return None if starts and any(began.get(lane, 0) > starts[lane] for lane in unproven if lane in began) else True
+
+    def _hear(self, row: Row[Any], where: str) -> str | None:
+        """Take in for how long events are kept; what is wrong with what is said."""
+        heard = Retention.parse(row.detail)
+        if heard is None:
+            return f"{where} does not say for how long events are kept"
+        if self.said and heard.before not in (None, self.said[-1][1].days):
+            return f"{where} says that events were kept for {heard.before} days, and the log before it says otherwise"
+        self.said.append((row.at, heard))
+        return None
 
     def _note(self, lane: int, end: End) -> None:
         if self.noted is not None and self.noted.positions[lane : lane + 1] == (end.position,):
             self.passed[lane] = end.hash
+
+
+def _misplaced(row: Row[Any], before: End, where: str) -> str | None:
+    """What is wrong with a row that follows that end of its lane."""
+    if not isinstance(row.position, int):
+        return f"{where} does not say what was recorded"
+    if row.position > before.position + 1:
+        return f"{row.position - before.position - 1} before {where} are missing"
+    if row.position <= before.position:
+        return f"{where} stands where another one stood"
+    if not _is_linked(row, before):
+        return f"{where} does not say what was recorded, or something before it was changed"
+    return None
 
 
 def _is_linked(row: Row[Any], before: End) -> bool:

@@ -7,10 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, delete, func, insert, inspect, select, text
 
-from oauth_server.store import chain
 from oauth_server.store.errors import NotMovedError
 from oauth_server.store.schema import metadata
-from oauth_server.store.verbs import audit
 
 BATCH = 1000
 _MODULUS = 2**256
@@ -49,8 +47,6 @@ def holds_rows(connection: Connection) -> bool:
 
 def clear(connection: Connection) -> None:
     """Delete every row."""
-    if chain.is_chained(connection):
-        audit.clear(connection)
     for table in reversed(tables(connection)):
         connection.execute(delete(table))
 

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from oauth_server.store import chain, copying
+from oauth_server.store import chain, copying, guards
 from oauth_server.store.engines import open_alone, open_engines, open_to_read, parse_url
 from oauth_server.store.errors import NotEmptyError, NotMovedError, StoreError, first_line
+from oauth_server.store.marks import Mark
 from oauth_server.store.migrate import HEAD, bring_to, keep_others_out, known_revision, migrate
 from oauth_server.store.schema import epoch
 from oauth_server.store.verbs import revocations
@@ -57,18 +58,22 @@ def snapshot(url: str | URL) -> Iterator[Connection]:
         engine.dispose()
 
 
-def check_log(url: str | URL, noted: chain.Mark | None = None) -> chain.Checked:
-    """Read the audit log of a database and hold it against its chain; changes nothing. Raises StoreError."""
+def check_log(url: str | URL, now: float, noted: Mark | None = None) -> chain.Checked:
+    """Read the audit log of a database and hold it against its chain; changes nothing. Raises StoreError.
+
+    `now` is the time in Unix seconds.
+    """
     with snapshot(url) as connection:
+        known_revision(connection)
         if not chain.is_chained(connection):
             raise StoreError("its audit log is not chained yet: run `migrate`")
-        return chain.check(connection, noted)
+        return chain.check(connection, now, noted)
 
 
-def broken_log(url: str | URL) -> str | None:
+def broken_log(url: str | URL, now: float) -> str | None:
     """What is wrong with the audit log of a database, None where nothing is, or it is older than the chain."""
     with snapshot(url) as connection:
-        return chain.check(connection).broken if chain.is_chained(connection) else None
+        return chain.check(connection, now).broken if chain.is_chained(connection) else None
 
 
 @contextmanager
@@ -146,9 +151,10 @@ def copy(
         with _alone(parse_url(target_url)) as target:
             _make_room(target, revision, replace=replace)
             before = revocations.current_epoch(target)
-            if replace:
-                copying.clear(target)
-            copied = copying.copy_rows(source, target)
+            with guards.lifted(target):
+                if replace:
+                    copying.clear(target)
+                copied = copying.copy_rows(source, target)
             # Never lower than it was: a process with a higher one in memory would miss what is announced next.
             if before > revocations.current_epoch(target):
                 target.execute(epoch.update().values(value=before))

@@ -5,7 +5,7 @@ codes, tokens and session ids appear only as SHA-256.
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -265,6 +265,8 @@ failed_attempts = Table(
     sqlite_with_rowid=False,
 )
 
+RETENTION: Final = "audit.retention"  # the event that says from when on events are kept for how long
+
 audit = Table(
     "audit",
     metadata,
@@ -281,6 +283,7 @@ audit = Table(
     Column("position", BigInteger, nullable=False, server_default=text("0")),
     Column("hash", LargeBinary, nullable=False, server_default=text("''")),
     Column("request_id", Text, nullable=False, server_default=text("''")),
+    _index_where("audit_retentions", "event", f"event = '{RETENTION}'"),
 )
 
 # Where each lane of the log ends, and where it begins since older rows left. As many lanes as ever were needed at once.
@@ -293,4 +296,23 @@ audit_heads, audit_anchors = (
         Column("hash", LargeBinary, nullable=False),
     )
     for name in ("audit_heads", "audit_anchors")
+)
+
+# The anchors from before the database itself made sure that what left was old enough; they never change.
+audit_legacy_anchors = Table(
+    "audit_legacy_anchors",
+    metadata,
+    Column("lane", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+)
+
+# The secrets of forms and of known browsers, sealed like the signing keys (see core/form_secrets.py).
+form_secrets = Table(
+    "form_secrets",
+    metadata,
+    Column("secret_id", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
+    # It signs from the one to the other; no end while nothing succeeds it.
+    Column("signs_from", Double, nullable=False),
+    Column("stops_at", Double),
 )

@@ -61,7 +61,7 @@ async def measure(url: str, events: int) -> bool:
         for _ in range(events // 1000):
             await store.write(audit.append, *[EVENT] * 1000)
         started = time.process_time()
-        found = await store.read(chain.check)
+        found = await store.read(chain.check, time.time())
         seconds = time.process_time() - started
     finally:
         store.close()

@@ -58,7 +58,7 @@ async def endure(database: str, flows: int, per_day: int) -> int:
                 told = ", ".join(f"{name} {rows}" for name, rows in found.items() if rows > len(KINDS))
                 memory = psutil.Process().memory_info().rss >> 20
                 say(f"day {day}, {done} flows, {gone} rows left, {traffic:.0f} + {house:.0f} s, {memory} MiB: {told}")
-        log = await opened.services.store.read(chain.check)
+        log = await opened.services.store.read(chain.check, time.time())
     grown = {name: (early[name], rows) for name, rows in steady(found).items() if rows > early[name]}
     say(f"grown since day {GROWN}: {grown or 'nothing'}; housekeeping took {house / (house + traffic):.1%} of the time")
     say(f"the audit log: {log.broken or 'as it was written'}, {log.events} events")

@@ -11,13 +11,14 @@ import anyio
 import pytest
 
 from oauth_server.core.audit import EventName
+from oauth_server.core.housekeeping import Housekeeping
 from oauth_server.core.key_ring import TEND_SECONDS
 from tests.commands.conftest import Shell, shell
 from tests.conftest import MakeServer
 from tests.support.assertions import operators, posted
 from tests.support.authorize import add_user, browser_of, registered
 from tests.support.browser import Browser
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, at_once
 from tests.support.oauth import DEFAULT_CLIENT, OAuthClient, Pkce
 from tests.support.program import ROOT
 from tests.support.registration import as_sent, made, managed
@@ -51,6 +52,7 @@ async def test_every_event_of_the_page_happens(
         await _clients(server, shell, closing)
         await _operator(shell)
         await _keys(server, shell)
+        await Housekeeping(server.services.store, clock, sleep=at_once, audit_days=365).round()
     key = b64encode(bytes(32)).decode()
     async with make_server(MCP_OAUTH_KEY_ENCRYPTION_KEY=key):
         pass

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from oauth_server.core.housekeeping import BATCH, Housekeeping
-from oauth_server.store import chain, moving
+from oauth_server.store import chain, marks, moving
 from oauth_server.store.migrate import HEAD, bring_to
 from oauth_server.store.records import AuditEvent
 from oauth_server.store.schema import audit, audit_anchors, audit_heads
@@ -28,6 +29,7 @@ from tests.support.tampering import unguard
 
 ROOT = Path(__file__).parents[2]
 LANES, EACH = 3, 5
+PAST = 1_700_000_000.0  # by the clock of the database, at which events leave
 TEXTS = ("event", "outcome", "actor", "client_id", "address", "detail", "request_id")
 
 
@@ -50,7 +52,7 @@ def engine() -> Iterator[Engine]:
 
 
 def _write_in(connection: Connection, lane: int, event: AuditEvent) -> None:
-    end = chain.ends(connection, audit_heads).get(lane, chain.START)
+    end = chain.ends(connection, audit_heads).get(lane, marks.START)
     position, digest = end.position + 1, chain.link(end.hash, lane, end.position + 1, chain.encoded(event))
     said = {name: getattr(event, name) for name in (*TEXTS, "at")}
     connection.execute(insert(audit).values(lane=lane, position=position, hash=digest, **said))
@@ -80,7 +82,7 @@ def changed(engine: Engine) -> Callable[[Callable[[Connection], None]], chain.Ch
     def check(change: Callable[[Connection], None]) -> chain.Checked:
         with engine.connect() as connection, connection.begin() as transaction:
             change(connection)
-            found = chain.check(connection)
+            found = chain.check(connection, NOW + 20)
             transaction.rollback()
         return found
 
@@ -177,31 +179,33 @@ def test_what_is_wrong_is_told(changed: Any, statement: str, told: str) -> None:
 
 def test_a_mark_is_part_of_the_log_that_grew_from_it_and_of_no_other(engine: Engine) -> None:
     with engine.connect() as connection, connection.begin() as transaction:
-        mark = chain.check(connection).mark
+        mark = chain.check(connection, NOW + 20).mark
         for number in range(7):
             _write_in(connection, number % (LANES + 1), happened(100 + number))
-        found = chain.check(connection, mark)
+        found = chain.check(connection, NOW + 20, mark)
         assert (found.broken, found.contains) == (None, True)
-        assert chain.check(connection, found.mark).contains is True
+        assert chain.check(connection, NOW + 20, found.mark).contains is True
         transaction.rollback()
-    assert chain.Mark.parse(str(mark)) == mark
+    assert marks.Mark.parse(str(mark)) == mark
     with engine.connect() as connection, connection.begin() as transaction:
-        ahead = chain.Mark((*mark.positions[:2], mark.positions[2] + 1), mark.digest)
-        assert chain.check(connection, ahead).contains is False
-        assert chain.check(connection, chain.Mark((*mark.positions, 1), mark.digest)).contains is False
+        ahead = marks.Mark((*mark.positions[:2], mark.positions[2] + 1), mark.digest, mark.starts)
+        assert chain.check(connection, NOW + 20, ahead).contains is False
+        assert (
+            chain.check(connection, NOW + 20, marks.Mark((*mark.positions, 1), mark.digest, (0,) * 4)).contains is False
+        )
         connection.execute(delete(audit))
         connection.execute(delete(audit_heads))
         for number in range(LANES * EACH):  # the whole log, written anew without one of its events
             _write_in(connection, number % LANES, happened(number + (number == 7)))
-        found = chain.check(connection, mark)
+        found = chain.check(connection, NOW + 20, mark)
         assert (found.broken, found.contains) == (None, False)
         transaction.rollback()
 
 
 @pytest.mark.parametrize("mark", ["", "12", "12:short", f"x:{'A' * 43}", f":{'A' * 43}", f"1.:{'A' * 43}", "1:" * 40])
 def test_what_is_no_mark_is_refused(mark: str) -> None:
-    with pytest.raises(chain.MarkError, match="a digest of 43 characters"):
-        chain.Mark.parse(mark)
+    with pytest.raises(marks.MarkError, match="a digest of 43 characters"):
+        marks.Mark.parse(mark)
 
 
 async def test_the_database_itself_refuses_to_change_the_log(store: Store) -> None:
@@ -212,7 +216,7 @@ async def test_the_database_itself_refuses_to_change_the_log(store: Store) -> No
     for statement in statements:
         with pytest.raises(DBAPIError, match="the audit log is append-only"):
             await store.write(lambda c, of=statement: c.execute(text(of)) and None)
-    found = await store.read(chain.check)
+    found = await store.read(chain.check, time.time())
     assert (found.broken, found.events) == (None, 3)
 
 
@@ -228,7 +232,7 @@ async def test_a_verb_that_fails_takes_its_events_back_and_nobody_else_s(store: 
     assert [type(end) for end in ended[:3]] == [ValueError, type(None), type(None)]
     with pytest.raises(UnicodeEncodeError):
         await store.write(verbs.append, happened(1), happened(2, detail="\ud800"))
-    found = await store.read(chain.check)
+    found = await store.read(chain.check, time.time())
     assert (found.broken, found.events) == (None, 40)
     rows = await store.read(verbs.newest, 100)
     assert {int(row.actor.split()[1]) % 3 for row in rows} == {1, 2}
@@ -237,7 +241,7 @@ async def test_a_verb_that_fails_takes_its_events_back_and_nobody_else_s(store: 
 async def test_many_writers_at_once_keep_every_lane_right(pair: tuple[Store, Store]) -> None:
     writes = (pair[n % 2].write(verbs.append, *map(happened, range(n, n + 1 + n % 3))) for n in range(300))
     await asyncio.gather(*writes)
-    found = await pair[0].read(chain.check)
+    found = await pair[0].read(chain.check, time.time())
     assert (found.broken, found.events) == (None, 600)
     lanes = len(found.mark.positions)
     assert lanes == 1 if pair[0].engine_name == "sqlite" else 1 < lanes <= verbs.LANES
@@ -261,7 +265,7 @@ async def test_a_transaction_that_is_not_over_keeps_nobody_waiting(pair: tuple[S
         await asyncio.wait_for(pair[1].write(verbs.append, happened(number)), 10)
     release.set()
     await waiting
-    found = await pair[0].read(chain.check)
+    found = await pair[0].read(chain.check, time.time())
     assert (found.broken, found.events, found.mark.positions) == (None, 6, (1, 5))
 
 
@@ -270,7 +274,7 @@ async def test_when_every_lane_is_taken_the_next_one_waits_for_one(
 ) -> None:
     monkeypatch.setattr(verbs, "LANES", 2)
     await asyncio.gather(*(store.write(verbs.append, happened(n)) for n in range(40) for store in pair))
-    found = await pair[0].read(chain.check)
+    found = await pair[0].read(chain.check, time.time())
     assert (found.broken, found.events) == (None, 80)
     assert len(found.mark.positions) <= 2
 
@@ -311,47 +315,58 @@ async def test_processes_that_are_killed_while_they_write_leave_a_log_that_is_ri
     started[1].send_signal(signal.SIGKILL)
     for process in started:
         await process.communicate()
-    found = await store.read(chain.check)
+    found = await store.read(chain.check, time.time())
     assert found.broken is None
     assert found.events >= sum(told)
     await store.write(verbs.append, happened(1))
-    assert (await store.read(chain.check)).broken is None
+    assert (await store.read(chain.check, time.time())).broken is None
+
+
+KEPT_A_DAY = AuditEvent("audit.retention", "success", detail="1 days", at=PAST - 1)
 
 
 async def test_old_events_leave_and_the_rest_goes_on_from_an_anchor(store: Store) -> None:
+    assert await store.write(verbs.past_events, PAST + 99, 100) == 0  # nothing says for how long events are kept
     for number in range(9):
-        await store.write(verbs.append, happened(number))
-    mark = (await store.read(chain.check)).mark
-    assert await store.write(verbs.past_events, NOW + 3, 2) == 2
-    assert await store.write(verbs.past_events, NOW + 3, 100) == 2
-    assert await store.write(verbs.past_events, NOW + 3, 100) == 0
-    found = await store.read(chain.check, mark)
-    assert (found.broken, found.events, found.oldest, found.contains) == (None, 5, NOW + 4, True)
+        await store.write(verbs.append, happened(number, at=PAST + number))
+    await store.write(verbs.append, KEPT_A_DAY)
+    mark = (await store.read(chain.check, time.time())).mark
+    assert await store.write(verbs.past_events, PAST + 3, 3) == 2
+    assert await store.write(verbs.past_events, PAST + 3, 100) == 1
+    assert await store.write(verbs.past_events, PAST + 3, 100) == 0
+    found = await store.read(chain.check, time.time(), mark)
+    assert (found.broken, found.events, found.oldest, found.contains) == (None, 7, PAST - 1, True)
+    await store.write(verbs.append, KEPT_A_DAY._replace(at=PAST + 20))
     with pytest.raises(DBAPIError, match="append-only"):
         await store.write(lambda c: c.execute(delete(audit)) and None)
-    await store.write(verbs.append, happened(9))
-    assert await store.write(verbs.past_events, NOW + 99, 100) == 6
-    found = await store.read(chain.check, mark)
-    assert (found.broken, found.events, found.mark.positions, found.contains) == (None, 0, (10,), None)
+    assert await store.write(verbs.past_events, PAST + 99, 100) == 6
+    found = await store.read(chain.check, time.time(), mark)
+    assert (found.broken, found.events, found.mark.positions, found.contains) == (None, 2, (11,), True)
+    for _ in range(2):
+        await store.write(verbs.append, KEPT_A_DAY._replace(at=PAST + 21))
+        await store.write(verbs.past_events, PAST + 99, 100)
+    found = await store.read(chain.check, time.time(), mark)
+    assert (found.broken, found.events, found.mark.positions, found.contains) == (None, 2, (13,), None)
     await store.write(verbs.append, happened(10))
-    found = await store.read(chain.check)
-    assert (found.broken, found.mark.positions) == (None, (11,))
+    found = await store.read(chain.check, time.time())
+    assert (found.broken, found.mark.positions, found.mark.starts) == (None, (14,), (11,))
     assert await store.read(count, audit_anchors) == 1
 
 
 async def test_an_event_stays_while_one_before_it_has_to(store: Store) -> None:
-    await store.write(verbs.append, happened(50), happened(1))
-    assert await store.write(verbs.past_events, NOW + 10, 100) == 0
+    await store.write(verbs.append, happened(0, at=PAST + 50), happened(1, at=PAST), happened(2, at=PAST), KEPT_A_DAY)
+    assert await store.write(verbs.past_events, PAST + 10, 100) == 0
+    assert await store.write(verbs.past_events, PAST + 50, 100) == 2
 
 
-@pytest.mark.parametrize(("days", "left"), [(30, 1), (31, BATCH + 2), (0, BATCH + 2)])
+@pytest.mark.parametrize(("days", "left"), [(30, 3), (31, BATCH + 3), (0, BATCH + 3)])
 async def test_housekeeping_keeps_events_as_long_as_the_operator_says(
     store: Store, clock: ManualClock, days: int, left: int
 ) -> None:
     await store.write(verbs.append, *(happened(0, at=clock() - 30 * 86_400 - 1) for _ in range(BATCH + 1)))
     await store.write(verbs.append, happened(0, at=clock()))
     await Housekeeping(store, clock, sleep=at_once, audit_days=days).round()
-    found = await store.read(chain.check)
+    found = await store.read(chain.check, time.time())
     assert (found.broken, found.events) == (None, left)
     assert not await store.write(take_turn, "somebody else", clock(), 180)
 
@@ -367,7 +382,7 @@ async def test_events_of_an_earlier_release_are_chained_by_the_migration(empty_d
     store = Store(empty_database)
     try:
         await store.write(verbs.append, happened(1))
-        found = await store.read(chain.check)
+        found = await store.read(chain.check, time.time())
         assert (found.broken, found.events, found.mark.positions) == (None, 2501, (2501,))
         assert [row.actor for row in await store.read(verbs.newest, 2)] == ["alice 1", "naïve 2500 名"]
     finally:
@@ -378,6 +393,6 @@ async def test_a_first_start_of_an_earlier_release_without_events_has_no_lane(em
     with moving._alone(moving.parse_url(empty_database)) as connection:
         bring_to(connection, "0005")
     store = Store(empty_database)
-    found = await store.read(chain.check)
+    found = await store.read(chain.check, time.time())
     store.close()
     assert (found.broken, found.events, found.mark.positions) == (None, 0, ())

@@ -176,6 +176,7 @@ async def test_a_process_that_serves_keeps_house_by_itself(
 
 
 async def test_no_table_grows_for_ever(empty_database: str, clock: ManualClock) -> None:
+    clock.advance(-60 * 86_400)  # events leave by the clock of the database, which is never behind this one
     async with opened(empty_database, clock, **ENV) as services:
         soak = Soak(services, clock)
         await soak.begin()
@@ -187,8 +188,8 @@ async def test_no_table_grows_for_ever(empty_database: str, clock: ManualClock) 
                 await keeping.round()
             return await services.store.read(sizes)
 
-        early, late = await days(14), await days(16)
-        found = await services.store.read(chain.check)
+        early, late = await days(15), await days(15)
+        found = await services.store.read(chain.check, clock())
     assert steady(late) == steady(early)
     assert (found.broken, found.events) == (None, late["audit"])
     busy = ("audit", "codes", "grants", "refresh_tokens", "client_documents", "revocations")

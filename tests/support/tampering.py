@@ -2,16 +2,13 @@
 
 from sqlalchemy import Connection, text
 
+from oauth_server.store import guards
 from oauth_server.store.engines import open_engines
-
-TRIGGERS = ("audit_unchanged", "audit_kept", "audit_added")
 
 
 def unguard(connection: Connection) -> None:
     """Take away what keeps the log from being changed; a verb."""
-    for name in TRIGGERS:
-        where = " ON audit" if connection.dialect.name == "postgresql" else ""
-        connection.execute(text(f"DROP TRIGGER IF EXISTS {name}{where}"))
+    guards.lift(connection)
 
 
 def tamper(url: str, *statements: str) -> None:

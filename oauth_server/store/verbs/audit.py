@@ -9,9 +9,12 @@ from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from oauth_server.store.at_once import by_key
-from oauth_server.store.chain import START, encoded, link
+from oauth_server.store.chain import encoded, link
+from oauth_server.store.guards import OLDEST, lets_go
+from oauth_server.store.marks import START
 from oauth_server.store.records import AuditEvent
-from oauth_server.store.schema import audit, audit_anchors, audit_heads
+from oauth_server.store.retention import Retention
+from oauth_server.store.schema import RETENTION, audit, audit_anchors, audit_heads
 from oauth_server.store.statements import Statement
 from oauth_server.store.verbs.upsert import insert_if_absent, put
 
@@ -118,27 +121,34 @@ def search(
     return [AuditEvent(**dict(row)) for row in reversed(rows)]
 
 
+def retention(connection: Connection) -> tuple[float, Retention] | None:
+    """The newest event that says for how long events are kept, with its time (Unix seconds); None where none does."""
+    newest_one = select(audit.c.at, audit.c.detail).where(audit.c.event == RETENTION)
+    row = connection.execute(newest_one.order_by(audit.c.id.desc()).limit(1)).first()
+    said = None if row is None else Retention.parse(row.detail)
+    return None if row is None or said is None else (row.at, said)
+
+
 def past_events(connection: Connection, at: float, limit: int) -> int:
     """Let the oldest events go that happened by `at` (Unix seconds); the rest goes on from an anchor. How many went.
 
-    An event stays while one before it has to.
+    An event stays while one before it has to, and while the database itself lets none so young go (see guards.py). The
+    newest of each lane that could go stays too: it shows that those before it were old enough.
     """
+    going = lets_go(connection)
+    if going is None:
+        return 0
+    by, before = going
     columns = (audit.c.id, audit.c.at, audit.c.lane, audit.c.position, audit.c.hash)
-    gone = []
-    for row in connection.execute(select(*columns).order_by(audit.c.id).limit(limit)):
-        if row.at > at:
+    old = []
+    for row in connection.execute(select(*columns).order_by(audit.c.id).limit(min(limit, OLDEST))):
+        if row.at > min(at, by) or row.id >= before:
             break
-        gone.append(row)
+        old.append(row)
+    newest_ones = {row.lane: row.id for row in old}
+    gone = [row for row in old if row.id != newest_ones[row.lane]]
     for lane, row in {row.lane: row for row in gone}.items():
         put(connection, audit_anchors, {"lane": lane}, {"position": row.position, "hash": row.hash})
     if gone:
         connection.execute(delete(audit).where(audit.c.id == bindparam("of")), [{"of": row.id} for row in gone])
     return len(gone)
-
-
-def clear(connection: Connection) -> None:
-    """Let every event go, for a database that is filled anew; the caller empties the heads and anchors too."""
-    last_ones = select(audit.c.lane, func.max(audit.c.position)).group_by(audit.c.lane)
-    for lane, last in connection.execute(last_ones).all():
-        put(connection, audit_anchors, {"lane": lane}, {"position": last, "hash": START.hash})
-    connection.execute(delete(audit))

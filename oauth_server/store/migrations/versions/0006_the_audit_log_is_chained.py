@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from oauth_server.store.chain import START, encoded, link
+from oauth_server.store.chain import encoded, link
+from oauth_server.store.marks import START
 from oauth_server.store.records import AuditEvent
 
 revision = "0006"
