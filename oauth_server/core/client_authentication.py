@@ -52,6 +52,8 @@ def presented(authorization: str | None, form: Mapping[str, str]) -> Presented:
         named, secret = _basic("".join(credentials))
         if client_id not in (None, named):
             raise InvalidRequestError("client_id differs from the one in the Basic credentials.")
+        if not secret:  # MAY be left out where it is empty (RFC 6749 section 2.3.1), so that says the same
+            return Presented(named, "none", None)
         return Presented(named, "client_secret_basic", secret)
     if asserts:
         return _assertion(client_id, assertion, form.get("client_assertion_type"))

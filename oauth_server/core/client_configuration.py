@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from oauth_server.core.audit import event
+from oauth_server.core.client_metadata import present
 from oauth_server.core.clients import Clients, proves, secret_hash
 from oauth_server.core.clock import Clock, random_token, token_hash
 from oauth_server.core.errors import InvalidRequestError, RegistrationTokenError
@@ -73,7 +74,7 @@ class ClientConfiguration:
 
         Members that are left out are no longer registered. Raises InvalidRequestError and what a registration raises.
         """
-        _check_own(client, metadata)
+        _check_own(client, present(metadata))
         parsed = parse_registration(self._settings, metadata, client.client_id, client.created_at)
         secret = random_token() if needs_secret(parsed) and not needs_secret(client) else None
         kept = client.secret_hash if needs_secret(parsed) else None

@@ -8,7 +8,7 @@ import json
 from typing import Final
 
 from oauth_server.core.capabilities import DOCUMENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES
-from oauth_server.core.client_metadata import parse_client
+from oauth_server.core.client_metadata import parse_client, present
 from oauth_server.core.clock import Clock
 from oauth_server.core.document_urls import host_of, problem_of
 from oauth_server.core.errors import InvalidClientDocumentError, OAuthError
@@ -73,13 +73,14 @@ class ClientDocuments:
     def _parse(self, client_id: str, document: object) -> Client:
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")  # noqa: TRY004 - the words of Fetched
+        document = present(document)
         # Simple string comparison (RFC 3986 section 6.2.1), so that no document can speak for another URL.
         if document.get("client_id") != client_id:
             raise ValueError("its client_id is not the URL it was fetched from")
         for name in _SECRETS:
             if name in document:
                 raise ValueError(f"it has a {name}, and a public document can hold no secret")
-        if not document.get("client_name"):
+        if "client_name" not in document:
             raise ValueError("its client_name is missing")
         try:
             return parse_client(

@@ -35,6 +35,11 @@ _URIS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 _MAX_URI = 2048
 
 
+def present(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that say something: null and the empty string count as absent, as in forms (RFC 6749 section 3.1)."""
+    return {name: value for name, value in metadata.items() if value is not None and value != ""}
+
+
 def parse_client(
     settings: Settings,
     metadata: Mapping[str, Any],
@@ -50,6 +55,7 @@ def parse_client(
     `methods` and `grant_types` are those this kind of client may have. Raises InvalidRedirectUriError or
     InvalidClientMetadataError.
     """
+    metadata = present(metadata)
     texts = {name: _text(metadata, name) for name in _TEXT}
     extra: dict[str, Any] = {name: value for name, value in texts.items() if value and name != "client_name"}
     extra |= {name: uri for name in _URIS if (uri := _web_uri(metadata, name))}
@@ -144,7 +150,7 @@ def _keys(metadata: Mapping[str, Any], method: str) -> dict[str, Any]:
     """The keys of a client that signs assertions: `jwks` or `jwks_uri`, never both (RFC 7591 section 2)."""
     if method != "private_key_jwt":
         return {}
-    found = {name: metadata[name] for name in ("jwks", "jwks_uri") if metadata.get(name) is not None}
+    found = {name: metadata[name] for name in ("jwks", "jwks_uri") if name in metadata}
     if len(found) != 1:
         raise InvalidClientMetadataError("private_key_jwt needs the client's public keys: either jwks or jwks_uri.")
     if "jwks" in found:
@@ -158,8 +164,8 @@ def _keys(metadata: Mapping[str, Any], method: str) -> dict[str, Any]:
             raise InvalidClientMetadataError("jwks has a member that is not JSON.") from None
     elif not str(_web_uri(metadata, "jwks_uri")).startswith("https://"):
         raise InvalidClientMetadataError("jwks_uri must be an https URL.")
-    if metadata.get("token_endpoint_auth_signing_alg") is not None:
-        name = "token_endpoint_auth_signing_alg"
+    name = "token_endpoint_auth_signing_alg"
+    if name in metadata:
         found[name] = _one_of(metadata, name, CLIENT_ASSERTION_ALGORITHMS, "")
     return found
 
@@ -184,7 +190,7 @@ def _storable(value: str) -> bool:
 
 def _web_uri(metadata: Mapping[str, Any], name: str) -> str | None:
     value = metadata.get(name)
-    if value is None or value == "":
+    if value is None:
         return None
     problem = InvalidClientMetadataError(f"{name} must be an https or http URL.")
     if not isinstance(value, str) or len(value) > _MAX_URI or not value.isprintable() or " " in value:
@@ -220,8 +226,6 @@ def _application_type(metadata: Mapping[str, Any], redirect_uris: tuple[str, ...
 
 def _one_of(metadata: Mapping[str, Any], name: str, accepted: Collection[str], default: str) -> str:
     value = metadata.get(name, default)
-    if value is None:
-        return default
     if not isinstance(value, str) or value not in accepted:
         raise InvalidClientMetadataError(f"{name} must be one of {', '.join(accepted)}.")
     return value

@@ -11,7 +11,7 @@ from typing import Any, Final
 from oauth_server.core import scopes
 from oauth_server.core.audit import caller_address, event
 from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES, capabilities
-from oauth_server.core.client_metadata import fingerprint, parse_client, registered_metadata
+from oauth_server.core.client_metadata import fingerprint, parse_client, present, registered_metadata
 from oauth_server.core.clients import secret_hash
 from oauth_server.core.clock import Clock, random_id, random_token, token_hash
 from oauth_server.core.documents import REGISTER_PATH
@@ -212,7 +212,7 @@ def parse_registration(
     grant_types: Collection[str] = REGISTRABLE_GRANT_TYPES,
 ) -> Client:
     """The client that a registration or its replacement describes, without secret and token."""
-    _check_software_statement(metadata.get("software_statement"))
+    _check_software_statement(present(metadata).get("software_statement"))
     return parse_client(
         settings,
         metadata,

@@ -65,7 +65,7 @@ class Authorize:
         """Take a form; or an authorization request sent by POST, which goes on as a GET."""
         self._admit(request)
         pairs = await read_pairs(request)
-        names = {name for name, _ in pairs}
+        names = {name for name, value in pairs if value}
         if "csrf" not in names and "client_id" in names:
             return redirect_reply(f"{AUTHORIZE_PATH}?{urlencode(pairs)}", after_post=True)
         try:

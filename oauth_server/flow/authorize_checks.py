@@ -100,10 +100,10 @@ def check_redirect_uri(request: AuthorizeRequest) -> None:
 
 def check_state(request: AuthorizeRequest) -> None:
     """Keep the state, which every answer from here on carries."""
-    state = request.params.get("state")
+    state = request.state = request.params.get("state")
+    # The error for one that is too long carries it too (RFC 6749 section 4.1.2.1): the client knows its request by it.
     if state is not None and len(state) > MAX_STATE:
         raise InvalidRequestError(f"state is longer than {MAX_STATE} characters.")
-    request.state = state
 
 
 def check_unsupported(request: AuthorizeRequest) -> None:

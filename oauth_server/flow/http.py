@@ -88,18 +88,16 @@ def _pair(piece: str) -> tuple[str, str]:
 def to_params(pairs: list[tuple[str, str]]) -> Params:
     """Sort the parameters; which ones came more than once is said, not judged."""
     values: dict[str, str] = {}
-    seen: set[str] = set()
     repeated: dict[str, None] = {}
     resources: list[str] = []
     for name, value in pairs:
-        if name == "resource":
-            if value:
-                resources.append(value)
+        if not value:  # MUST be treated as if it were omitted (RFC 6749 section 3.1), so it is no repetition either
             continue
-        if name in seen:
+        if name == "resource":
+            resources.append(value)
+        elif name in values:
             repeated[name] = None
-        seen.add(name)
-        if value:
+        else:
             values[name] = value
     return Params(values, resources, tuple(repeated))
 

@@ -186,3 +186,20 @@ async def test_state_that_was_not_sent_does_not_come_back(
 ) -> None:
     reply = await browser.http.get(client.url(Pkce.new(), state=state, prompt="none"))
     assert "state" not in answered(reply, client)
+
+
+@pytest.mark.requirement("AS-37")
+@pytest.mark.parametrize(
+    "name",
+    ["client_id", "redirect_uri", "scope", "state", "response_type", "code_challenge", "resource", "nonce", "prompt"],
+)
+async def test_parameter_without_a_value_is_as_if_it_were_not_there(
+    browser: Browser, client: OAuthClient, name: str
+) -> None:
+    pkce = Pkce.new()
+    given = httpx2.URL(client.url(pkce, state="s")).params.get(name)
+    for values in ([given or "", ""], ["", given or ""]):
+        answer = query_of(await browser.authorize(client.url(pkce, **{"state": "s", name: values})))
+        assert (answer.keys(), answer["state"]) == ({"code", "state", "iss"}, "s")
+        reply = await client.redeem(answer["code"], pkce)
+        assert (reply.status_code, reply.json()["scope"]) == (200, "mcp:read mcp:write")

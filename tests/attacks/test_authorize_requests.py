@@ -252,8 +252,12 @@ async def test_max_age_is_whole_seconds(signed_in: Browser, client: OAuthClient,
 @pytest.mark.requirement("AS-37")
 async def test_state_and_nonce_have_a_limit(signed_in: Browser, client: OAuthClient) -> None:
     before = await state_of(client.server)
-    reply = await signed_in.http.get(client.url(Pkce.new(), state="s" * 4097))
-    assert "state" in redirected_error(reply, client, "invalid_request", state=None)
+    for state in ("s" * 4097, "s" * 20_000, "\U0001f600" * 2100):
+        reply = await signed_in.http.get(client.url(Pkce.new(), state=state))
+        if len(state) > 4096:
+            assert "state" in redirected_error(reply, client, "invalid_request", state=state)
+        else:
+            shown(reply)
     assert "nonce" in await refusal(signed_in, client, "invalid_request", {"nonce": "n" * 1025})
     assert await state_of(client.server) == before
     shown(await signed_in.http.get(client.url(Pkce.new(), state="s" * 4096, nonce="n" * 1024)))

@@ -114,11 +114,32 @@ async def test_a_public_client_that_sends_a_secret_is_refused(
     before = rows(server)
     assert_error(await client.redeem(code, pkce, client_secret="anything"), 401, "invalid_client")
     form = code_form(client, code, pkce)
-    for secret in ("anything", ""):
-        reply = await client.http.post("/oauth/token", data=form, headers=basic(client.client_id, secret))
-        assert_error(reply, 401, "invalid_client")
+    reply = await client.http.post("/oauth/token", data=form, headers=basic(client.client_id, "anything"))
+    assert_error(reply, 401, "invalid_client")
     assert rows(server) == before
     assert (await client.redeem(code, pkce)).status_code == 200
+
+
+@pytest.mark.requirement("AS-01", "attack-38")
+async def test_an_empty_secret_is_none_wherever_it_is_sent(
+    server: Running, browser: Browser, client: OAuthClient, closing: AsyncExitStack
+) -> None:
+    pkce = Pkce.new()
+    form = code_form(client, await client.code(browser, pkce), pkce)
+    reply = await client.http.post("/oauth/token", data=form, headers=basic(client.client_id, ""))
+    assert reply.status_code == 200, reply.text
+    assert (await client.refresh(reply.json()["refresh_token"], client_secret="")).status_code == 200
+    # It authenticates nobody who has a secret.
+    for method in ("client_secret_basic", "client_secret_post"):
+        app = await registered(closing, server, token_endpoint_auth_method=method)
+        form = code_form(app, await app.code(browser, pkce), pkce)
+        for data, headers in (
+            (form, basic(app.client_id, "")),
+            ({**form, "client_id": app.client_id, "client_secret": ""}, {}),
+            (form, basic("", "")),
+        ):
+            reply = await app.http.post("/oauth/token", data=data, headers=headers)
+            assert_error(reply, 401, "invalid_client")
 
 
 @pytest.mark.requirement("attack-37")

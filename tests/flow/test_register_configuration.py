@@ -128,7 +128,6 @@ async def test_a_client_that_changes_to_keys_of_its_own_has_no_secret_any_more(c
         ({"client_id": "mcp-docker-server-default"}, "invalid_request"),
         ({"client_id": 7}, "invalid_request"),
         ({"client_secret": "chosen-by-the-client"}, "invalid_request"),
-        ({"client_secret": ""}, "invalid_request"),
         ({"client_secret": ["x"]}, "invalid_request"),
         ({"registration_access_token": "x"}, "invalid_request"),
         ({"registration_client_uri": "https://app.example"}, "invalid_request"),
