@@ -8,10 +8,9 @@ from fastmcp.exceptions import ResourceError
 
 from oauth_server.core import documents as d
 from oauth_server.core.access import Principal, resource_scope
-from oauth_server.core.client_metadata import registered_metadata
+from oauth_server.core.client_descriptions import described, name_of
 from oauth_server.core.errors import InsufficientScopeError
 from oauth_server.core.services import Runtime, Services
-from oauth_server.store.records import Client
 from oauth_server.store.verbs import audit
 from oauth_tools.common import OFF, caller, pretty
 from oauth_tools.get_configuration import configuration
@@ -36,16 +35,6 @@ def admit_reader(runtime: Runtime, uri: str) -> tuple[Services, Principal]:
     except InsufficientScopeError as error:
         raise _refusal(error.description) from None
     return services, principal
-
-
-def _client(client: Client) -> dict[str, Any]:
-    return {
-        "client_id": client.client_id,
-        "source": client.source,
-        "created_at": client.created_at,
-        "last_used_at": client.last_used_at,
-        **registered_metadata(client),
-    }
 
 
 def register(mcp: FastMCP, runtime: Runtime, newest: NewestReports) -> None:
@@ -106,7 +95,7 @@ def _register_caller(mcp: FastMCP, runtime: Runtime) -> None:
             return pretty(answer)
         if principal.of_client:
             client = await services.clients.find(principal.client_id)
-            answer |= {"acts_for": "itself", "client_name": client.name if client is not None else ""}
+            answer |= {"acts_for": "itself", "client_name": name_of(client) if client is not None else ""}
         elif user := await services.users.by_id(principal.subject):
             answer |= {"username": user.username, "name": user.display_name or user.username}
         answer["may_be_granted"] = sorted(ceiling & set(services.deployment.settings.scope))
@@ -122,18 +111,18 @@ def _register_administration(mcp: FastMCP, runtime: Runtime) -> None:
 
     @mcp.resource("oauth://clients", title="Registered clients", mime_type=JSON)
     async def clients() -> str:
-        """The clients registered last, the newest first, without secrets."""
+        """The clients registered last, the newest first, without secrets; `unverified` names what registrants wrote."""
         services, _ = admit_reader(runtime, "oauth://clients")
-        return pretty({"clients": [_client(c) for c in await services.clients.newest(NEWEST)]})
+        return pretty({"clients": [described(c) for c in await services.clients.newest(NEWEST)]})
 
     @mcp.resource("oauth://clients/{client_id}", title="One registered client", mime_type=JSON)
     async def client(client_id: str) -> str:
-        """One client with its registered metadata, without its secret."""
+        """One client with its registered metadata, without its secret; `unverified` names what the registrant wrote."""
         services, _ = admit_reader(runtime, f"oauth://clients/{client_id}")
         found = await services.clients.find(client_id)
         if found is None:
             raise _refusal("No client has this client_id; oauth://clients lists them.")
-        return pretty(_client(found))
+        return pretty(described(found))
 
     @mcp.resource("oauth://grants", title="Live grants", mime_type=JSON)
     async def grants() -> str:

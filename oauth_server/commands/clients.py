@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -62,12 +62,14 @@ class _Clients:
         """List clients, the one registered last first."""
         if limit < 1:
             raise MistakeError("--limit: give 1 or more.")
+        from oauth_server.core.client_descriptions import described  # noqa: PLC0415
+
         async with self._local().administration() as admin:
             found = await admin.clients.newest(limit + 1)
         shown = found[:limit]
         if json:
             for client in shown:
-                json_line(_record(client))
+                json_line(described(client))
         elif shown:
             header = ("CLIENT ID", "NAME", "TYPE", "REGISTERED", "BY", "LAST USED", "REDIRECT URIS")
             table(header, (_row(client) for client in shown))
@@ -78,10 +80,12 @@ class _Clients:
 
     async def show(self, client_id: ClientId, /, *, json: Json = False) -> None:
         """Show all that is registered of a client; its secret is not among it, since only a hash of it is kept."""
+        from oauth_server.core.client_descriptions import described  # noqa: PLC0415
+
         async with self._local().administration() as admin:
             client = await _client(admin, client_id)
             grants = await admin.grants_of_client(client)
-        record = _record(client) | {"live_grants": grants}
+        record = described(client) | {"live_grants": grants}
         if json:
             json_line(record)
         else:
@@ -144,6 +148,8 @@ class _Clients:
 
     async def delete(self, client_id: ClientId, /, *, yes: Yes = False) -> None:
         """Delete a client; its grants and all its tokens end at once."""
+        from oauth_server.core.client_descriptions import name_of  # noqa: PLC0415
+
         async with self._local().administration() as admin:
             client = await _client(admin, client_id)
             if client.source == "configured":
@@ -151,7 +157,7 @@ class _Clients:
                     f"{client.client_id} is the pre-registered client, which the server makes anew at every start: "
                     "set MCP_OAUTH_CLIENT_ID to another id, and the next start removes this one."
                 )
-            named = f"{client.client_id} ({client.name})" if client.name else client.client_id
+            named = f"{client.client_id} ({name_of(client)})" if client.name else client.client_id
             grants = count(await admin.grants_of_client(client), "grant")
             confirm(f"Delete {named}, and end {grants} for good?", yes=yes)
             ended = await admin.delete_client(client)
@@ -172,25 +178,14 @@ def _unknown(admin: Administration, client_id: str) -> CommandError:
 
 
 def _row(client: Client) -> tuple[str, ...]:
+    from oauth_server.core.client_descriptions import name_of  # noqa: PLC0415
+
     return (
         client.client_id,
-        client.name,
+        name_of(client),
         "confidential" if client.confidential else "public",
         moment(client.created_at),
         "configuration" if client.source == "configured" else "registration",
         moment(client.last_used_at) if client.last_used_at else "never",
         str(len(client.redirect_uris)),
     )
-
-
-def _record(client: Client) -> dict[str, Any]:
-    from oauth_server.core.client_metadata import registered_metadata  # noqa: PLC0415
-
-    return {
-        "client_id": client.client_id,
-        **registered_metadata(client),
-        **({"resources": list(client.resources)} if client.resources else {}),
-        "source": client.source,
-        "created_at": client.created_at,
-        "last_used_at": client.last_used_at,
-    }

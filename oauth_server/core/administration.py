@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from oauth_server.core.audit import event
+from oauth_server.core.client_descriptions import name_of
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
@@ -154,7 +155,7 @@ class Administration:
                     "client.deleted",
                     "success",
                     client_id=client.client_id,
-                    detail=f"{client.name}; grants revoked: {ended}",
+                    detail=f"{name_of(client)}; grants revoked: {ended}",
                 )
             ),
             administration.delete_client,

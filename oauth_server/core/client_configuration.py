@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from oauth_server.core.audit import event
+from oauth_server.core.client_descriptions import name_of
 from oauth_server.core.client_metadata import present
 from oauth_server.core.clients import Clients, proves, secret_hash
 from oauth_server.core.clock import Clock, random_token, token_hash
@@ -85,7 +86,7 @@ class ClientConfiguration:
             registration_token_hash=token_hash(token),
         )
         now = self._clock()
-        happened = event(now, "client.updated", "success", client_id=client.client_id, detail=changed.name)
+        happened = event(now, "client.updated", "success", client_id=client.client_id, detail=name_of(changed))
         done = await self._store.write(
             audit.recorded,
             lambda stored: happened if stored else None,
@@ -103,7 +104,7 @@ class ClientConfiguration:
         """Delete the client; its grants and all its tokens end at once (RFC 7592 section 2.3)."""
         now = self._clock()
         happened = event(
-            now, "client.deleted", "success", client_id=client.client_id, detail=f"{client.name}; by the client"
+            now, "client.deleted", "success", client_id=client.client_id, detail=f"{name_of(client)}; by the client"
         )
         done = await self._store.write(
             audit.recorded,

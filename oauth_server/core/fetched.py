@@ -16,6 +16,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.errors import BusyError
 from oauth_server.core.policies import FETCHES, HOST_FETCHES
 from oauth_server.core.rate_limits import RateLimits
+from oauth_server.core.untrusted import unverified
 from oauth_server.outbound import Answer, Limits, Outbound, OutboundError
 
 Connect = Callable[[Limits], Outbound]
@@ -29,11 +30,13 @@ MAX_AT_ONCE: Final = 8
 MAX_WAITING: Final = 32
 _BUSY: Final = "Too many documents of applications are being fetched at the moment; try again in a few seconds."
 _MAX_ETAG: Final = 128
+_MOST_URL: Final = 200  # characters in the log
 _OK, _NOT_MODIFIED = 200, 304
 _MAX_AGE = re.compile(r'(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
 _AGE = re.compile(r"\d{1,9}", re.ASCII)
 _JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.IGNORECASE | re.ASCII)
 logger = logging.getLogger(__name__)
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
 T = TypeVar("T")
 
 
@@ -110,7 +113,7 @@ class Fetched(Generic[T]):
             try:
                 kept = await self._fetch(url, known)
             except FetchError as error:
-                logger.info("%s: %s", url, error.reason)
+                logger.info("%s: %s", unverified(url, _MOST_URL), error.reason)
                 now = self._clock()
                 kept = _Kept(error, now, now + FAILURE)
                 if known is not None and known.until > now:  # asked for before its time: what is there stays good
@@ -144,7 +147,8 @@ class Fetched(Generic[T]):
             raise ValueError(f"its answer has status {answer.status}, not 200")
         media_type = (answer.header("content-type") or "").partition(";")[0].strip()
         if not _JSON.fullmatch(media_type):
-            raise ValueError(f"its media type is {media_type[:60] or 'not stated'}, not application/json")
+            shown = media_type if _MEDIA_TYPE.fullmatch(media_type) else unverified(media_type)
+            raise ValueError(f"its media type is {shown or 'not stated'}, not application/json")
         if answer.truncated:
             raise ValueError(f"it is longer than {self._limits.body} bytes")
         try:

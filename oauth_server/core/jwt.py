@@ -16,6 +16,7 @@ from jose import jwk, jws
 from pydantic_core import to_json
 
 from oauth_server.core.jwt_parts import JwtError, decoded, encoded, header_of, parsed_object, taken_apart
+from oauth_server.core.untrusted import unverified
 
 ACCESS_TOKEN_TYPES = frozenset(("at+jwt", "application/at+jwt"))
 ID_TOKEN_TYPES = frozenset(("JWT",))
@@ -97,7 +98,7 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
     """
     header, payload, signature, signed = taken_apart(token)
     if str(header.get("typ", "")).lower() not in {t.lower() for t in types}:
-        raise JwtError("type", f"typ is {header.get('typ')!r:.60}, not {' or '.join(sorted(types))}")
+        raise JwtError("type", f"typ is {unverified(str(header.get('typ')))}, not {' or '.join(sorted(types))}")
     if "crit" in header:
         raise JwtError("critical", "the header has critical extensions, of which none is understood")
     kid = header.get("kid")
@@ -105,7 +106,7 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
     if key is None:
         raise JwtError("key", "the kid names no signing key of this server")
     if header.get("alg") != key.alg:
-        raise JwtError("algorithm", f"alg is {header.get('alg')!r:.60}, the key is for {key.alg}")
+        raise JwtError("algorithm", f"alg is {unverified(str(header.get('alg')))}, the key is for {key.alg}")
     try:
         # The key itself: `jws.verify` would take the token apart once more, and find the same key by the same header.
         verifies = key.public.verify(signed, signature) is True
@@ -175,12 +176,12 @@ def verify_assertion(token: str, keys: Collection[AssertionKey], algorithms: Col
     header = header_of(token)
     # "application/" may be left out of a typ (RFC 7515 section 4.1.9).
     if "typ" in header and str(header["typ"]).lower().removeprefix("application/") not in _ASSERTION_TYPES:
-        raise JwtError("type", f"typ is {header['typ']!r:.60}")
+        raise JwtError("type", f"typ is {unverified(str(header['typ']))}")
     if "crit" in header:
         raise JwtError("critical", "the header has critical extensions, of which none is understood")
     alg, kid = header.get("alg"), header.get("kid")
     if not isinstance(alg, str) or alg not in algorithms:
-        raise JwtError("algorithm", f"alg is {alg!r:.60}, accepted are {', '.join(algorithms)}")
+        raise JwtError("algorithm", f"alg is {unverified(str(alg))}, accepted are {', '.join(algorithms)}")
     candidates = [key for key in keys if alg in key.algorithms and kid in (None, key.kid)]
     for key in candidates:
         try:

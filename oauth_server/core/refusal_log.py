@@ -8,6 +8,8 @@ from oauth_server import metrics
 
 # Words of a path, as endpoints have them. Anything else may be a secret that somebody put there by mistake.
 _WORD = re.compile(r"[a-z._-]{1,40}|[a-z0-9]{1,4}|")
+# Hosts and ports; anything else may be a sentence that somebody wrote for whoever reads the log.
+_AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{0,255}")
 NO_ROUTE = "none"
 
 
@@ -30,6 +32,8 @@ def shown_uri(uri: str) -> str:
         authority = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "…"
+    if not _AUTHORITY.fullmatch(authority):
+        authority = "…"
     origin = f"{parts.scheme}://{authority}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
     return ascii(origin + shown_path(parts.path))[1:-1] + "?…" * bool(parts.query)
 

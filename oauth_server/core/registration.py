@@ -11,6 +11,7 @@ from typing import Any, Final
 from oauth_server.core import scopes
 from oauth_server.core.audit import caller_address, event
 from oauth_server.core.capabilities import CLIENT_AUTH_METHODS, REGISTRABLE_GRANT_TYPES, capabilities
+from oauth_server.core.client_descriptions import name_of
 from oauth_server.core.client_metadata import fingerprint, parse_client, present, registered_metadata
 from oauth_server.core.clients import secret_hash
 from oauth_server.core.clock import Clock, random_id, random_token, token_hash
@@ -32,6 +33,7 @@ from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
 from oauth_server.core.settings_rules import quoted
+from oauth_server.core.untrusted import unverified
 from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, registrations
@@ -261,7 +263,7 @@ def client_information(
 
 
 def _registered(client: Client, by: str = "") -> AuditEvent:
-    detail = f"{client.name}; by {by}" if by else client.name
+    detail = f"{name_of(client)}; by {by}" if by else name_of(client)
     return event(client.created_at, "client.registered", "success", client_id=client.client_id, detail=detail)
 
 
@@ -288,4 +290,4 @@ def _check_software_statement(statement: object) -> None:
         claims = unverified_statement(statement)
     except JwtError as error:
         raise InvalidSoftwareStatementError(reason=error.reason) from None
-    raise UnapprovedSoftwareStatementError(reason=f"of the issuer {claims['iss']!a:.200}")
+    raise UnapprovedSoftwareStatementError(reason=f"of the issuer {unverified(str(claims['iss']))}")

@@ -40,6 +40,15 @@ class Client:
         """Whether the client authenticates at the token endpoint (RFC 6749 section 2.1)."""
         return self.auth_method != "none"
 
+    @property
+    def by_operator(self) -> bool:
+        """Whether the operator wrote the metadata: in the settings, by a command, or by a tool of an administrator.
+
+        Whoever else registers leaves an end for want of use, or a token with which the client changes its metadata.
+        """
+        alone = self.unused_until is None and not self.registered_from and self.registration_token_hash is None
+        return self.source == "configured" or (self.source == "registered" and alone)
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:

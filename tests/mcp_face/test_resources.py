@@ -84,7 +84,7 @@ async def test_clients_are_listed_and_looked_up_without_their_secret(shared: Run
     one = await _read(admin, f"clients/{made.client_id}")
     assert one == listed[made.client_id]
     assert (one["client_name"], one["source"], one["token_endpoint_auth_method"]) == (
-        "Listed",
+        'unverified "Listed"',
         "registered",
         "client_secret_basic",
     )

@@ -5,12 +5,12 @@ or called: the templates escape them, show them through `inert` and isolate them
 """
 
 import hashlib
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from oauth_server.core.untrusted import inert
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -24,13 +24,6 @@ STYLESHEET_PATH: Final[str] = f"/oauth/style-{hashlib.sha256(STYLESHEET).hexdige
 # No form-action: Chromium applies it to every redirect that follows a form, so it would block the client's callback.
 CONTENT_SECURITY_POLICY: Final[str] = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})  # controls, formats (bidi, zero width), surrogates …
-_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # drawn as nothing, though marks or letters
-_VARIATION_SELECTORS = frozenset(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-_MARKS = frozenset({"Mn", "Me"})
-_MARKS_IN_A_ROW = 3  # what scripts need; taller stacks paint over the neighbouring lines
 _LONGEST_HOST = 255
 
 
@@ -120,40 +113,6 @@ class StartView:
     snippets: tuple[Snippet, ...]
     addresses: tuple[tuple[str, str], ...]
     account: str | None
-
-
-def inert(text: str, limit: int = 80) -> str:
-    """Return `text` as one line of at most `limit` characters in which nothing is hidden.
-
-    White space of any kind becomes one blank. Controls, bidirectional overrides, zero-width and blank characters become
-    one visible U+FFFD per run. Variation selectors are dropped and stacks of combining marks trimmed. What exceeds
-    `limit` gives way to an ellipsis. The result is text, not HTML: the template escapes it.
-    """
-    shown: list[str] = []
-    for glyph in _glyphs(text):
-        last = shown[-1] if shown else " "
-        if glyph == last and glyph in {" ", _REPLACEMENT}:
-            continue
-        shown.append(glyph)
-        if len(shown) > limit + 1:
-            break
-    line = "".join(shown).strip()
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + _ELLIPSIS
-
-
-def _glyphs(text: str) -> Iterator[str]:
-    marks = 0
-    for character in text:
-        category = unicodedata.category(character)
-        marks = marks + 1 if category in _MARKS else 0
-        if marks > _MARKS_IN_A_ROW or character in _VARIATION_SELECTORS:
-            continue
-        if character.isspace():
-            yield " "
-        elif category in _HIDDEN_CATEGORIES or character in _BLANKS:
-            yield _REPLACEMENT
-        else:
-            yield character
 
 
 def _host(text: str) -> str:
