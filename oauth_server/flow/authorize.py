@@ -23,9 +23,9 @@ from oauth_server.core.errors import (
 from oauth_server.core.grants import Approval
 from oauth_server.core.passwords import PasswordError
 from oauth_server.core.policies import AUTHORIZATIONS
-from oauth_server.core.redirect_uris import is_loopback, same_but_port, with_parameters
+from oauth_server.core.redirect_uris import host_of, is_loopback, same_but_port, with_parameters
 from oauth_server.core.services import Services
-from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeRequest, run_checks
+from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeRequest, refused, run_checks
 from oauth_server.flow.authorize_forms import Forms
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import (
@@ -58,8 +58,8 @@ class Authorize:
         self._admit(request)
         try:
             return await self._proceed(await self._turn(request))
-        except AuthorizeRefused as refused:
-            return self._refuse(request, refused, after_post=False)
+        except AuthorizeRefused as refusal:
+            return await self._refuse(request, refusal, after_post=False)
 
     async def post(self, request: Request) -> Response:
         """Take a form; or an authorization request sent by POST, which goes on as a GET."""
@@ -71,8 +71,8 @@ class Authorize:
         try:
             turn = await self._turn(request)
             return await self._submitted(turn, pairs)
-        except AuthorizeRefused as refused:
-            return self._refuse(request, refused, after_post=True)
+        except AuthorizeRefused as refusal:
+            return await self._refuse(request, refusal, after_post=True)
 
     def _admit(self, request: Request) -> None:
         """Refuse what another site's page loads by itself, before it counts for its visitor; then count."""
@@ -118,12 +118,15 @@ class Authorize:
             raise AuthorizeRefused(error) from None
         return asked
 
-    def _refuse(self, request: Request, refused: AuthorizeRefused, *, after_post: bool) -> Response:
-        log_refusal(request, refused.error)
-        if refused.redirect_uri is None:
-            return error_page(refused.error)
-        fields = list(refused.error.body().items())
-        return self._answer(refused.redirect_uri, fields, refused.state, after_post=after_post)
+    async def _refuse(self, request: Request, refusal: AuthorizeRefused, *, after_post: bool) -> Response:
+        log_refusal(request, refusal.error)
+        uri = refusal.redirect_uri
+        if uri is None:
+            return error_page(refusal.error)
+        if not refusal.trusted and await self._services.sessions.find(self._cookie.read(request)) is None:
+            return error_page(refusal.error, host_of(uri))
+        fields = list(refusal.error.body().items())
+        return self._answer(uri, fields, refusal.state, after_post=after_post)
 
     def _answer(
         self, redirect_uri: str, fields: list[tuple[str, str]], state: str | None, *, after_post: bool
@@ -158,7 +161,7 @@ class Authorize:
         return self._forms.consent(turn, session, offered)
 
     def _refused(self, turn: Turn, error: OAuthError) -> AuthorizeRefused:
-        return AuthorizeRefused(error, turn.asked.redirect_uri or None, turn.asked.state)
+        return refused(turn.asked, error) if turn.asked.client is not None else AuthorizeRefused(error)
 
     def _must_sign_in(self, turn: Turn, session: Session) -> bool:
         if turn.asked.prompt & {"login", "select_account"}:

@@ -55,11 +55,16 @@ class AuthorizeRequest:
 
 @dataclass
 class AuthorizeRefused(Exception):  # noqa: N818 - it carries the error
-    """A refused request. `redirect_uri` is set only once client and redirect URI were verified; None shows a page."""
+    """A refused request. `redirect_uri` is set only once client and redirect URI were verified; None shows a page.
+
+    `trusted`: whether a browser may be sent there before anyone has signed in. With the URI of an unknown registrant
+    that would make this server an open redirector (RFC 9700 section 4.11.2). A loopback URI leads nowhere else.
+    """
 
     error: OAuthError
     redirect_uri: str | None = None
     state: str | None = field(default=None, repr=False)
+    trusted: bool = False
 
 
 def check_duplicates(request: AuthorizeRequest) -> None:
@@ -234,4 +239,10 @@ def run_checks(request: AuthorizeRequest) -> None:
         except OAuthError as error:
             error.check = check.__name__
             verified = check in AFTER_REDIRECT and not request.pending
-            raise AuthorizeRefused(error, request.redirect_uri if verified else None, request.state) from None
+            raise refused(request, error) if verified else AuthorizeRefused(error) from None
+
+
+def refused(request: AuthorizeRequest, error: OAuthError) -> AuthorizeRefused:
+    """The refusal of a request whose client and redirect URI were verified."""
+    trusted = request.known_client.of_operator or redirect_uris.is_loopback(request.redirect_uri)
+    return AuthorizeRefused(error, request.redirect_uri, request.state, trusted=trusted)

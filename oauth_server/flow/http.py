@@ -242,8 +242,8 @@ def check_opened(request: Request) -> None:
     raise error
 
 
-def error_page(error: OAuthError) -> Response:
-    """The page for an error that must not, or cannot, be sent to a client."""
+def error_page(error: OAuthError, host: str | None = None) -> Response:
+    """The page for an error that must not, or cannot, be sent to a client; `host` is where it would have gone."""
     reply = page_reply(
         pages.message(
             title="This request cannot be served",
@@ -251,6 +251,7 @@ def error_page(error: OAuthError) -> Response:
             hint="Go back to the application and try to connect again.",
             code=error.error,
             home=True,
+            host=host,
         ),
         error.status,
     )

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from oauth_server.core.documents import LOGOUT_PATH
 from oauth_server.core.errors import InvalidRequestError
-from oauth_server.core.redirect_uris import registered, with_parameters
+from oauth_server.core.redirect_uris import host_of, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.flow import pages
 from oauth_server.flow.cookies import SessionCookie
@@ -24,14 +24,19 @@ class Logout:
         self._cookie = SessionCookie(services.deployment)
 
     async def get(self, request: Request) -> Response:
-        """Ask whether to sign out; a browser that is not signed in is told so, or sent back."""
+        """Ask whether to sign out; a browser that is not signed in is told so.
+
+        Without the button it is sent back only for an ID token of this server: the address alone may be a link of
+        anyone who registered (RFC 9700 section 4.11.2).
+        """
         params = self._params(request)
-        client = await self._client(params)
+        hint = self._hint(params)
+        client = await self._client(params, hint)
         back = self._back(params, client)
         cookie = self._cookie.read(request)
         session = await self._services.sessions.find(cookie)
         if session is None or cookie is None:
-            return self._done(back, after_post=False)
+            return self._done(back if hint is not None else None, after_post=False)
         query = str(request.url.query)
         return page_reply(
             pages.confirm_logout(
@@ -39,6 +44,7 @@ class Logout:
                 csrf=self._services.sessions.csrf(cookie, f"logout {query}"),
                 username=session.user.username,
                 client_name=client.name if client else None,
+                host=host_of(back) if back is not None else None,
             )
         )
 
@@ -49,7 +55,7 @@ class Logout:
         if "csrf" not in form:
             return redirect_reply(f"{LOGOUT_PATH}?{urlencode(pairs)}", after_post=True)
         params = self._params(request)
-        back = self._back(params, await self._client(params))
+        back = self._back(params, await self._client(params, self._hint(params)))
         cookie = self._cookie.read(request)
         check_own_form(request, self._services, form["csrf"], cookie, f"logout {request.url.query}")
         session = await self._services.sessions.find(cookie)
@@ -66,8 +72,11 @@ class Logout:
             raise InvalidRequestError(f"The parameter {params.repeated[0][:40]} appears more than once.")
         return params
 
-    async def _client(self, params: Params) -> Client | None:
-        hint = self._services.tokens.id_token_hint(params.get("id_token_hint") or "")
+    def _hint(self, params: Params) -> tuple[str, str] | None:
+        """The (subject, client id) of the ID token, None where there is none of ours."""
+        return self._services.tokens.id_token_hint(params.get("id_token_hint") or "")
+
+    async def _client(self, params: Params, hint: tuple[str, str] | None) -> Client | None:
         client_id = params.get("client_id")
         if hint is not None and client_id not in (None, hint[1]):
             raise InvalidRequestError("client_id differs from the one the ID token was issued to.")
@@ -76,12 +85,12 @@ class Logout:
 
     @staticmethod
     def _back(params: Params, client: Client | None) -> str | None:
-        """Where to go afterwards; only a URI that the client registered for this (section 3)."""
+        """Where to go afterwards: only a URI that the client registered for this, byte for byte (section 3)."""
         uri = params.get("post_logout_redirect_uri")
         if uri is None:
             return None
         known = client.metadata.get("post_logout_redirect_uris", ()) if client is not None else ()
-        if not registered(uri, known):
+        if uri not in known:
             raise InvalidRequestError("The address to return to (post_logout_redirect_uri) is not registered.")
         state = params.get("state")
         return with_parameters(uri, [("state", state)]) if state is not None else uri

@@ -36,6 +36,12 @@ class Client:
     unused_until: float | None = None
 
     @property
+    def of_operator(self) -> bool:
+        """Whether the operator added the client; all others registered themselves, or published a document."""
+        by_itself = bool(self.registered_from) or self.registration_token_hash is not None
+        return self.source == "configured" or (self.source == "registered" and not by_itself)
+
+    @property
     def confidential(self) -> bool:
         """Whether the client authenticates at the token endpoint (RFC 6749 section 2.1)."""
         return self.auth_method != "none"

@@ -243,7 +243,11 @@ async def test_redirect_uri_is_https_or_loopback_or_an_allowed_private_use_uri(s
 async def test_redirect_uri_may_be_omitted_only_when_one_is_registered(web: OAuthClient, native: OAuthClient) -> None:
     await refused_unchanged(native, redirect_uri=None)
     await refused_unchanged(native, redirect_uri="")
-    redirected_error(await asked(web, redirect_uri=None, prompt="none"), web, "login_required")
+    # Before a sign-in the error is a page, which names the host that it would go to.
+    assert "<bdi>app.example</bdi>" in refused(await asked(web, redirect_uri=None, prompt="none"), "login_required")
+    one = await OAuthClient.register(web.server, redirect_uris=[LOOPBACK])
+    redirected_error(await asked(one, redirect_uri=None, prompt="none"), one, "login_required")
+    await one.close()
 
 
 @pytest.mark.requirement("attack-6", "regression-2", "AS-37")
@@ -301,7 +305,7 @@ async def test_registered_client_gets_no_code_without_login_and_consent(
 
 @pytest.mark.requirement("AS-32", "regression-2")
 async def test_answer_keeps_the_query_of_the_redirect_uri(server: Running, closing: AsyncExitStack) -> None:
-    client = await registered(closing, server, redirect_uris=[f"{WEB}?tenant=a%26b"])
+    client = await registered(closing, server, redirect_uris=[f"{CALLBACK}?tenant=a%26b"])
     reply = await asked(client, prompt="none")
-    client.redirect_uri = WEB
+    client.redirect_uri = CALLBACK
     assert answered(reply, client)["tenant"] == "a&b"

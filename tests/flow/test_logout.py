@@ -70,15 +70,15 @@ async def test_logout_without_a_session_says_so(server: Running, client: OAuthCl
 
 @pytest.mark.requirement("AS-01", "AS-33")
 async def test_browser_returns_where_the_client_registered_it(browser: Browser, app: OAuthClient) -> None:
+    hint = {"id_token_hint": (await app.tokens(browser, scope="openid"))["id_token"]}
     params = {"client_id": app.client_id, "post_logout_redirect_uri": BYE, "state": "a&b"}
-    sent_back(await browser.http.get("/oauth/logout", params=params), f"{BYE}?state=a%26b", 302)
-    await signed_in(browser, app)
     page = await browser.http.get("/oauth/logout", params=params)
     assert '<bdi class="name">The app</bdi> asks to end this session' in shown(page)
     assert await still_signed_in(browser, app)
     sent_back(await browser.submit(page), f"{BYE}?state=a%26b", 303)
     assert not await still_signed_in(browser, app)
-    params = {"client_id": app.client_id, "post_logout_redirect_uri": f"{BYE}?a=1"}
+    sent_back(await browser.http.get("/oauth/logout", params=params | hint), f"{BYE}?state=a%26b", 302)
+    params = {"client_id": app.client_id, "post_logout_redirect_uri": f"{BYE}?a=1", **hint}
     sent_back(await browser.http.get("/oauth/logout", params=params), f"{BYE}?a=1", 302)
     sent_back(await browser.http.get("/oauth/logout", params={**params, "state": "s"}), f"{BYE}?a=1&state=s", 302)
 

@@ -144,9 +144,14 @@ def change_password(*, action: str, csrf: str, username: str, error: str | None 
     return _render("change_password.html", action=action, csrf=csrf, username=username, error=error)
 
 
-def confirm_logout(*, action: str, csrf: str, username: str, client_name: str | None) -> str:
-    """Return the page that asks before the session ends; posting it is the consent (OpenID RP-Initiated Logout §2)."""
-    return _render("confirm_logout.html", action=action, csrf=csrf, username=username, client_name=client_name)
+def confirm_logout(*, action: str, csrf: str, username: str, client_name: str | None, host: str | None) -> str:
+    """Return the page that asks before the session ends; posting it is the consent (OpenID RP-Initiated Logout §2).
+
+    `host` is where the browser is sent afterwards, None where it stays here.
+    """
+    return _render(
+        "confirm_logout.html", action=action, csrf=csrf, username=username, client_name=client_name, host=host
+    )
 
 
 def signed_out() -> str:
@@ -167,13 +172,21 @@ def start(view: StartView) -> str:
     return _render("start.html", view=view)
 
 
-def message(*, title: str, text: str, hint: str | None = None, code: str | None = None, home: bool = False) -> str:
+def message(
+    *,
+    title: str,
+    text: str,
+    hint: str | None = None,
+    code: str | None = None,
+    home: bool = False,
+    host: str | None = None,
+) -> str:
     """Return a page that says what happened, for errors that may not be sent to a redirect URI (OAuth 2.1 §4.1.2.1).
 
     `hint` says what the person can do; `code` is the OAuth `error`, for a report to whoever runs the client; `home`
-    adds a link to the start page.
+    adds a link to the start page; `host` is where the error would have been sent, had the person signed in.
     """
-    return _render("message.html", title=title, text=text, hint=hint, code=code, home=home)
+    return _render("message.html", title=title, text=text, hint=hint, code=code, home=home, host=host)
 
 
 def _render(template: str, **values: object) -> str:
