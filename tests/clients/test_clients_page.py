@@ -57,10 +57,13 @@ async def test_sentences_on_the_page_are_those_the_server_tells(
     read_alone = await token_for(server, "mcp:read", audience=[f"{server.url}/mcp"])
     write = await token_for(server, "mcp:write", audience=[f"{server.url}/mcp"])
     scheme = {"redirect_uris": ["app://callback"]}
+    hosted = await OAuthClient.register(server, redirect_uris=["https://app.example/cb"])
+    await hosted.close()
     replies = [
         await client.http.post("/", json={}),
         await client.http.get(client.url(pkce, client_id="gone")),
         await client.http.get(client.url(pkce, redirect_uri="http://localhost:1/other")),
+        await client.http.get(hosted.url(pkce, prompt="none")),
         await client.http.post("/oauth/register", json=scheme),
         await client.http.get(client.url(pkce, resource="http://elsewhere.example/mcp")),
         await client.http.get("/oauth/test", headers={"Host": "elsewhere.example"}),
@@ -69,7 +72,7 @@ async def test_sentences_on_the_page_are_those_the_server_tells(
         await ask(client.http, "legacy", "tools/call", {"name": "mcp_oauth_register_client"}, read_alone),
         await call(client.http, "legacy", CHECK, write, server_url="https://mcp.invalid", depth="active"),
     ]
-    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:14]]
+    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:15]]
     for sentence, reply in zip(told, replies, strict=True):
         heard = unescape(reply.text) + unquote_plus(reply.headers.get("location", ""))
         assert sentence.replace("http://localhost:8000", server.url) in heard, sentence
