@@ -6,28 +6,33 @@ Sources: RFC 9112 sections 2.2, 6.1, 9.3.2 and 9.6; RFC 9110 sections 7.8, 10.1.
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from oauth_server import metrics
-from oauth_server.app.joined import Joined, send_to_the_end
+from oauth_server.app.answers import Joined, send_to_the_end, served
 from oauth_server.app.waiting import PATIENCE, Waiting
+from oauth_server.core.errors import EndingError
 from oauth_server.core.refusal_log import NO_ROUTE
 
 MAX_HEAD: Final = 32 * 1024  # bytes of request line and header fields, which is what proxies pass on
 MAX_FIELDS: Final = 100
 MAX_PIPELINED: Final = 8  # requests that wait for the one before; no client of today sends any
 LINGER: Final = 10.0  # seconds for which a client that was refused is still read from
+LINGER_AT_END: Final = 0.1  # for one that waits for no answer
 LINGER_BYTES: Final = 8 * 1024 * 1024  # and how much at most
 _SENTENCES: Final = {
     400: "The request is not valid HTTP.",
     408: f"The request did not arrive within {PATIENCE:.0f} seconds.",
     414: "The request's address is too long.",
+    EndingError.status: EndingError.default,
     431: f"The request's header fields are more than {MAX_HEAD // 1024} KiB or {MAX_FIELDS}.",
 }
 _waiting: WeakKeyDictionary[ServerState, Waiting] = WeakKeyDictionary()
@@ -207,6 +212,18 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._waiting.remove(self)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, partial(served, cycle, app))
+
+    def shutdown(self) -> None:
+        """Answer what was asked, and close; a request that still arrives has as long as the server drains."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            super().shutdown()
+        elif self._in_head and self._held:
+            self.loop.call_later(self.config.timeout_graceful_shutdown or 0, self._give_up)
+        elif self._lingers is None:
+            self._linger(LINGER_AT_END)
+
     def overdue(self) -> None:
         """End the connection: the request did not become whole, or the answer was not taken, in time."""
         answered = self.cycle is not None and self.cycle.response_started
@@ -237,7 +254,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         if self.cycle is not None and self.cycle.response_complete and not self._in_head:
-            self._linger()  # this request has its answer already
+            self._linger(LINGER)  # this request has its answer already
             return
         if self.cycle is not None and not self.cycle.response_complete:
             # An answer is under way, perhaps to a request that came before this one: nothing can be said within it.
@@ -246,16 +263,21 @@ class Connection(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        metrics.REFUSALS.add(NO_ROUTE, "invalid_request")
+        error, fields = "invalid_request", ""
+        if status == EndingError.status:
+            error = EndingError.error
+            fields = "".join(f"{name.lower()}: {value}\r\n" for name, value in EndingError().headers().items())
+        metrics.REFUSALS.add(NO_ROUTE, error)
         logger.debug("refused what %s sent: %d, %s", self.client[0] if self.client else "", status, _SENTENCES[status])
-        text = f'{{"error": "invalid_request", "error_description": "{_SENTENCES[status]}"}}'.encode()
+        text = f'{{"error": "{error}", "error_description": "{_SENTENCES[status]}"}}'.encode()
         self.transport.write(
             STATUS_LINE[status]
+            + fields.encode()
             + b"content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n"
             + b"content-length: %d\r\n\r\n" % len(text)
             + text
         )
-        self._linger()
+        self._linger(LINGER)
 
     def _rest(self, seconds: float) -> None:
         """Close the connection unless something comes within so many seconds."""
@@ -268,12 +290,16 @@ class Connection(HttpToolsProtocol):
         if self._in_head and not self._held and not self.flow.read_paused:
             self.transport.close()
         elif self._lingers is None:
-            self._linger()
+            self._linger(LINGER)
 
-    def _linger(self) -> None:
+    def _give_up(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self._refuse(EndingError.status)
+
+    def _linger(self, seconds: float) -> None:
         """Send the end, and read what the client still sends: unread bytes would take the answer from it."""
         self._lingers = LINGER_BYTES
         self.pipeline.clear()
         self.transport.write_eof()
         self.flow.resume_reading()
-        self._rest(LINGER)
+        self._rest(seconds)

@@ -1,11 +1,14 @@
 """Running uvicorn: a socket bound before anything is promised, and an orderly end."""
 
+import asyncio
 import gc
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -18,6 +21,7 @@ from oauth_server.core.settings import Settings, SettingsError
 
 DRAIN_SECONDS: Final = 5  # what is being answered at the end may take as long
 NOTICE_SECONDS: Final = 3.0  # in which a proxy learns from /readyz that it is to send nothing more
+LAST_LOOK: Final = 0.1  # seconds for what was sent before the listener closed to be read
 BACKLOG: Final = 2048  # connections that wait to be accepted
 Socket = socket.socket
 T = TypeVar("T")
@@ -96,7 +100,26 @@ class Server(uvicorn.Server):
             end = time.monotonic() + self._notice
             while time.monotonic() < end and not self.force_exit:  # noqa: ASYNC110 - set by a signal handler
                 await anyio.sleep(0.1)
+        await self._take_in(sockets or ())
         await super().shutdown(sockets)
+
+    async def _take_in(self, sockets: Sequence[Socket]) -> None:
+        """Close the listeners, and read what was sent before: closing a socket resets connections that wait in it."""
+        waiting: list[Socket] = []
+        listeners = [listener.dup() for listener in sockets]
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            with listener, suppress(OSError):  # none waits, or no file may be opened
+                while len(waiting) < BACKLOG:
+                    waiting.append(listener.accept()[0])
+        loop = asyncio.get_running_loop()
+        protocol = partial(Connection, self.config, self.server_state, self.lifespan.state)
+        for accepted in waiting:
+            accepted.setblocking(False)
+            with suppress(OSError):  # its client is gone
+                await loop.connect_accepted_socket(protocol, accepted)
+        await anyio.sleep(LAST_LOOK)
 
     async def serve(self, sockets: list[Socket] | None = None) -> None:
         """Serve until a signal. uvicorn would raise it again, which is not how a drained server ends."""

@@ -243,6 +243,12 @@ class TemporarilyUnavailableError(OAuthError):
         return {"Retry-After": str(self.retry_after)}
 
 
+class EndingError(TemporarilyUnavailableError):
+    """The process ends before the answer is there; another one, or the next, may have it."""
+
+    default = "The server is about to end; try again in a few seconds."
+
+
 class RateLimitedError(TemporarilyUnavailableError):
     """A request beyond a bound (RFC 6585 section 4); `retry_after` in seconds. Nothing was looked up or changed."""
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from oauth_server.core.errors import (
     AccessDeniedError,
+    EndingError,
     InvalidClientError,
     InvalidRequestError,
     MethodNotAllowedError,
@@ -284,6 +285,9 @@ class Endpoint:
             response = await self._respond(request)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            await self._show(request, EndingError())(scope, receive, send)
+            raise
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:

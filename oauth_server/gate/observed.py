@@ -1,8 +1,9 @@
 """The outermost layer: each request's id, its line in the log, its share of the metrics, and an answer whatever fails.
 
-Sources: RFC 6749 section 5.2 (`server_error`), RFC 9110 section 15.6.1.
+Sources: RFC 6749 section 5.2 (`server_error`), RFC 9110 sections 15.6.1 and 15.6.4.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oauth_server import metrics
 from oauth_server.core.audit import caller_address, foreign_origin, request_id
-from oauth_server.core.errors import ServerError
+from oauth_server.core.errors import EndingError, OAuthError, ServerError
 from oauth_server.core.refusal_log import NO_ROUTE, shown_method, shown_path
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -58,10 +59,14 @@ class Observed:
 
         try:
             await self._app(scope, receive, answer)
+        except asyncio.CancelledError:
+            if not status:
+                await _fail(self._decorated(scope, answer), EndingError())
+            raise
         except Exception:
             logger.exception("%s %s failed", scope["method"], shown_path(scope["path"]))
             if not status:
-                await _fail(self._decorated(scope, answer))
+                await _fail(self._decorated(scope, answer), ServerError())
         finally:
             _tell(scope, status, time.perf_counter() - started)
             foreign_origin.reset(contexts[2])
@@ -103,13 +108,14 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
         logger.debug("%s %s %d in %.2f ms", *list(fields.values())[:4], extra={"fields": fields})
 
 
-async def _fail(send: Send) -> None:
-    error = ServerError()
+async def _fail(send: Send, error: OAuthError) -> None:
     body = json.dumps(error.body()).encode()
     raw = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]
+    if isinstance(error, EndingError):
+        raw += ((name.lower().encode(), value.encode()) for name, value in error.headers().items())
     await send({"type": "http.response.start", "status": error.status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

@@ -1,17 +1,18 @@
-"""An answer as one packet: uvicorn writes head and body apart, which wakes server and client once more."""
+"""Answers as uvicorn gives them, with what it lacks: one packet for head and body, HTTP/1.0, and an orderly end."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 class Joined:
     """A connection's transport as one answer sees it: the head waits for the first piece of the body.
 
-    Not for longer than the turn of the loop, since the body of a stream may come much later.
+    uvicorn writes them apart, which wakes server and client once more. It waits for the turn of the loop at most, since
+    the body of a stream may come much later.
     """
 
     __slots__ = ("_begun", "_close", "_head", "_loop", "_transport")
@@ -67,3 +68,19 @@ def send_to_the_end(cycle: RequestResponseCycle) -> Callable[[ASGISendEvent], Co
         await send(message)
 
     return to_the_end
+
+
+async def served(
+    cycle: RequestResponseCycle,
+    app: ASGI3Application,
+    scope: Scope,
+    receive: ASGIReceiveCallable,
+    send: ASGISendCallable,
+) -> None:
+    """Serve one request. The server cancels it when its own end waits no longer; the app then answers for itself."""
+    try:
+        await app(scope, receive, send)
+    except asyncio.CancelledError:
+        if not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.transport.close()
