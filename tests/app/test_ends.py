@@ -88,9 +88,8 @@ async def test_a_tool_that_is_at_work_is_cut_off_without_a_traceback(
     template: Template, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with AsyncExitStack() as stack:
-        silent = await asyncio.start_server(lambda _r, _w: asyncio.sleep(60), "127.0.0.1", 0)
-        stack.callback(silent.close)
-        place = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # it accepts nothing
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
         async with running(template, tmp_path, {"MCP_OAUTH_CHECK_HOSTS": place}) as server:
             http = await stack.enter_async_context(server.client(timeout=30))
             token = await token_for(server, "mcp:read", "mcp:write", "mcp:admin")
