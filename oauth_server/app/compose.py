@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from oauth_server.core.applications import Applications
 from oauth_server.core.client_assertions import ClientAssertions
+from oauth_server.core.client_attempts import ClientAttempts
 from oauth_server.core.client_authentication import ClientAuthentication
 from oauth_server.core.client_configuration import ClientConfiguration
 from oauth_server.core.client_credentials import ClientCredentials
@@ -108,7 +109,13 @@ async def open_services(
             clients=clients,
             client_documents=client_documents,
             client_authentication=ClientAuthentication(
-                clients, tokens, client_documents, assertions, rate_limits, refusals
+                clients,
+                tokens,
+                client_documents,
+                assertions,
+                ClientAttempts(rate_limits, clock),
+                rate_limits,
+                refusals,
             ),
             users=users,
             logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secret)),

@@ -1,19 +1,19 @@
 """Client authentication by private_key_jwt.
 
 Sources: RFC 7521 section 4.2, RFC 7523 sections 2.2 and 3, OpenID Connect Core 1.0 section 9,
-draft-ietf-oauth-security-topics-update (the audience is a single value).
+draft-ietf-oauth-rfc7523bis (the audience is the issuer alone, as one string).
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from oauth_server.core.capabilities import CLIENT_ASSERTION_ALGORITHMS
+from oauth_server.core.client_keys import ClientKey, client_keys, verify_assertion
 from oauth_server.core.clock import Clock
 from oauth_server.core.deployment import Deployment
-from oauth_server.core.documents import TOKEN_PATH
 from oauth_server.core.fetched import Connect, Fetched, FetchError
-from oauth_server.core.jwt import AssertionKey, assertion_keys, verify_assertion
 from oauth_server.core.jwt_parts import JwtError, assertion_kid, check_times, encodable
 from oauth_server.core.rate_limits import RateLimits
 from oauth_server.outbound import Limits
@@ -26,6 +26,7 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_LIFE: Final = 300  # seconds
 MAX_JTI: Final = 256
 LIMITS: Final = Limits(body=64 * 1024, seconds=10, requests=1)
+MOST_KEPT: Final = 1000  # parsed key sets, some 20 MiB where each has as many keys as it may
 REFETCH: Final = 60  # seconds after which an unknown kid may make a key set be fetched again
 
 
@@ -35,10 +36,11 @@ class ClientAssertions:
     def __init__(
         self, deployment: Deployment, store: Store, connect: Connect, rate_limits: RateLimits, clock: Clock
     ) -> None:
-        self._audiences = (deployment.issuer, deployment.url(TOKEN_PATH))
+        self._issuer = deployment.issuer
         self._store = store
         self._clock = clock
         self._key_sets = Fetched(connect, LIMITS, _parse_keys, rate_limits, clock)
+        self._registered: OrderedDict[str, tuple[object, tuple[ClientKey, ...]]] = OrderedDict()
 
     async def check(self, client: Client, assertion: str) -> None:
         """Accept an assertion of this client, once; raises JwtError naming the check that failed."""
@@ -51,10 +53,20 @@ class ClientAssertions:
         if not await self._store.write(assertions.accept, digest, float(claims["exp"]), self._clock() - CLOCK_SKEW):
             raise JwtError("jti", "this assertion was used before")
 
-    async def _keys(self, client: Client, assertion: str) -> Collection[AssertionKey]:
+    def _registered_keys(self, client: Client) -> tuple[ClientKey, ...]:
+        """The keys that stand in the client's metadata, parsed once for as long as they stay the same."""
+        jwks = client.metadata.get("jwks")
+        known = self._registered.get(client.client_id)
+        if known is None or known[0] != jwks:
+            known = self._registered[client.client_id] = jwks, client_keys(jwks)
+            if len(self._registered) > MOST_KEPT:
+                self._registered.popitem(last=False)
+        return known[1]
+
+    async def _keys(self, client: Client, assertion: str) -> Collection[ClientKey]:
         jwks_uri = client.metadata.get("jwks_uri")
         if jwks_uri is None:
-            return assertion_keys(client.metadata.get("jwks"))
+            return self._registered_keys(client)
         kid = assertion_kid(assertion)
         try:
             keys = await self._key_sets.get(jwks_uri)
@@ -69,9 +81,9 @@ class ClientAssertions:
         for name in ("iss", "sub"):
             if claims.get(name) != client.client_id:
                 raise JwtError("claims", f"{name} is not the client_id")
-        # A list could name another server as well, which could then present the assertion here.
-        if claims.get("aud") not in self._audiences:
-            raise JwtError("audience", "aud is not this issuer or its token endpoint, as a single string")
+        # Another server that is named too, or that has the same token endpoint, could present the assertion here.
+        if claims.get("aud") != self._issuer:
+            raise JwtError("audience", f"aud must be the issuer alone, as one string: {self._issuer}")
         now = self._clock()
         check_times({"iat": now, **claims}, now)
         issued = claims.get("iat", now)
@@ -82,8 +94,8 @@ class ClientAssertions:
             raise JwtError("jti", f"jti is missing, or not a string of at most {MAX_JTI} characters")
 
 
-def _parse_keys(_url: str, document: object) -> tuple[AssertionKey, ...]:
+def _parse_keys(_url: str, document: object) -> tuple[ClientKey, ...]:
     try:
-        return assertion_keys(document)
+        return client_keys(document)
     except JwtError as error:
         raise ValueError(error.reason) from None

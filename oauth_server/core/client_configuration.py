@@ -11,6 +11,7 @@ from oauth_server.core.clients import Clients, proves, secret_hash
 from oauth_server.core.clock import Clock, random_token, token_hash
 from oauth_server.core.errors import InvalidRequestError, RegistrationTokenError
 from oauth_server.core.redirect_uris import same_but_port
+from oauth_server.core.refusal_log import recordable
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.registration import client_information, needs_secret, parse_registration
 from oauth_server.core.revocation import ACCESS_TOKEN_MAX, RevocationFilter
@@ -62,7 +63,8 @@ class ClientConfiguration:
         # Compared even for an unknown client, so that the answer takes the same time.
         if not proves(token, None if client is None else client.registration_token_hash) or client is None:
             reason = "unknown client" if client is None else "wrong registration access token"
-            await self._refusals.record("client.authentication", client_id=client_id, detail=reason)
+            known = recordable(client_id) if client is None else client.client_id
+            await self._refusals.record("client.authentication", client_id=known, detail=reason)
             raise _refused(reason)
         return client
 

@@ -16,13 +16,13 @@ from oauth_server.core.capabilities import (
     RESPONSE_TYPES,
     capabilities,
 )
+from oauth_server.core.client_keys import client_keys
 from oauth_server.core.errors import (
     InvalidClientMetadataError,
     InvalidRedirectUriError,
     InvalidScopeError,
 )
 from oauth_server.core.hosts import authority_problem
-from oauth_server.core.jwt import assertion_keys
 from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.redirect_uris import check_registrable, is_loopback
 from oauth_server.core.settings import Settings
@@ -155,7 +155,7 @@ def _keys(metadata: Mapping[str, Any], method: str) -> dict[str, Any]:
         raise InvalidClientMetadataError("private_key_jwt needs the client's public keys: either jwks or jwks_uri.")
     if "jwks" in found:
         try:
-            assertion_keys(found["jwks"])
+            client_keys(found["jwks"])
             # It is handed back at registration: what is no JSON (NaN) or no text (a lone surrogate) could not be.
             json.dumps(found["jwks"], allow_nan=False, ensure_ascii=False).encode()
         except JwtError as error:

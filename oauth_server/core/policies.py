@@ -33,6 +33,10 @@ class Policy:
 AUTHORIZATIONS: Final = Policy("authorizations", 600, 60)  # requests to the authorization endpoint, its forms included
 REFUSALS: Final = Policy("refusals", 600, 60)  # refused requests to the endpoints at which clients authenticate
 FETCHES: Final = Policy("fetches", 30, 300)  # documents and key sets of clients that had to be fetched
+# Wrong secrets of one client, by address and from everywhere together. The same for assertions: a signature cannot be
+# guessed, so these bound the work of verifying it alone.
+CLIENT_SECRETS: Final = Policy("client-secrets", 60, 60), Policy("client-secrets-everywhere", 600, 60)
+CLIENT_ASSERTIONS: Final = Policy("client-assertions", 600, 60), Policy("client-assertions-everywhere", 6000, 60)
 # For all together: so many new clients in five minutes. What is shared is not new, and 10,000 unused ones fill a day.
 NEW_CLIENTS: Final = Policy("new-clients", 300, 300)
 # By host: nobody's web server is to be flooded by way of this one.

@@ -10,6 +10,8 @@ from oauth_server import metrics
 _WORD = re.compile(r"[a-z._-]{1,40}|[a-z0-9]{1,4}|")
 # Hosts and ports; anything else may be a sentence that somebody wrote for whoever reads the log.
 _AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{0,255}")
+# An id as this server makes them, which none of its secrets is as long as; or a word that is shorter than all of these.
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{22}|[A-Za-z0-9._-]{1,11}")
 NO_ROUTE = "none"
 
 
@@ -36,6 +38,16 @@ def shown_uri(uri: str) -> str:
         authority = "…"
     origin = f"{parts.scheme}://{authority}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
     return ascii(origin + shown_path(parts.path))[1:-1] + "?…" * bool(parts.query)
+
+
+def recordable(client_id: str) -> str:
+    """An id of no known client, as it may be kept: as it was sent only where it looks like an id, else empty.
+
+    People and programs send passwords and tokens in its place.
+    """
+    if _CLIENT_ID.fullmatch(client_id):
+        return client_id
+    return shown_uri(client_id) if client_id.startswith(("https://", "http://")) else ""
 
 
 def shown_method(method: str) -> str:

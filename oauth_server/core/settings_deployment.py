@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from oauth_server.core.hosts import is_loopback_host
 from oauth_server.core.passwords import PasswordError, new_password, normalise_username
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # settings.py imports this module
 
 # Printed in the documentation's compose block, hence known to everyone.
 _SAMPLE_SECRET = "mcp_secret_key_change_in_production_2024"  # noqa: S105
+SECRET_LENGTH = 32  # characters; 64 hexadecimal ones are 256 bits
 _LOOPBACK_BIND = "a loopback address in MCP_HOST, or MCP_OAUTH_INSECURE_BIND=true where only trusted callers reach it"
 _LOOPBACK_ISSUER = "an issuer on localhost, 127.0.0.0/8 or [::1]"
 
@@ -36,6 +37,8 @@ def check_deployment(settings: Settings, issuer: str, host: str) -> list[str]:
         *_plain_http(settings, issuer),
         *_opened(settings, issuer, host),
         *_sample_secret(settings, issuer),
+        *_weak_secret(settings),
+        *_encoded_credentials(settings),
     ]
 
 
@@ -122,6 +125,32 @@ def _sample_secret(settings: Settings, issuer: str) -> Iterator[str]:
         problem = f"is the sample of the documentation, which everyone knows, and the issuer is {issuer}"
         raise SettingsError("MCP_OAUTH_CLIENT_SECRET", problem, "a secret of your own: openssl rand -hex 32")
     yield "MCP_OAUTH_CLIENT_SECRET is the sample of the documentation, which everyone knows: change it for production."
+
+
+def _weak_secret(settings: Settings) -> Iterator[str]:
+    """A secret that guessing could reach; the rule of the setting refuses what is shorter still."""
+    secret = settings.client_secret
+    if secret is not None and len(secret.get_secret_value()) < SECRET_LENGTH:
+        yield (
+            f"MCP_OAUTH_CLIENT_SECRET has fewer than {SECRET_LENGTH} characters, which the next release refuses: make "
+            "another with openssl rand -hex 32."
+        )
+
+
+def _encoded_credentials(settings: Settings) -> Iterator[str]:
+    """Credentials that clients must form-encode in HTTP Basic (RFC 6749 section 2.3.1), which many do not."""
+    secret = settings.client_secret
+    if secret is None:
+        return
+    for name, value in (
+        ("MCP_OAUTH_CLIENT_ID", settings.client_id),
+        ("MCP_OAUTH_CLIENT_SECRET", secret.get_secret_value()),
+    ):
+        if quote_plus(value, safe="*~") != value:
+            yield (
+                f"{name} has characters that a client must encode in HTTP Basic (RFC 6749 section 2.3.1), as many do "
+                "not: letters, digits, -, . and _ need no encoding."
+            )
 
 
 def _host(uri: str) -> str:

@@ -6,6 +6,7 @@ Sources: RFC 9068 sections 2 and 4, RFC 6750, OpenID Connect Core 1.0 section 2.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +37,8 @@ CHECKS = (
     "audience",
     "revocation",
 )
+# The digest of a token whose signature the present request found wrong.
+_forged_here: ContextVar[bytes] = ContextVar("forged_here", default=b"")
 _TEXT_CLAIMS = ("iss", "sub", "client_id", "jti", "scope", "grant_id")
 
 
@@ -193,7 +196,7 @@ class Tokens:
             self._cached_with = keys
         found = self._cache.get(digest)
         if found is None:
-            found = self._inspect(token)
+            found = self._inspected_once(token, digest)
             self._cache[digest] = found
             if len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
@@ -201,6 +204,20 @@ class Tokens:
             del self._cache[digest]
             raise InvalidTokenError("expiry", "expired")
         return found
+
+    def _inspected_once(self, token: str, digest: bytes) -> AccessToken:
+        """Inspect a token; a signature that this request found wrong is not verified again.
+
+        A client is authenticated as it was when a token's grant was consented to, before the token itself is judged.
+        """
+        if _forged_here.get() == digest:
+            raise InvalidTokenError("signature", "the signature does not verify")
+        try:
+            return self._inspect(token)
+        except InvalidTokenError as error:
+            if error.check == "signature":
+                _forged_here.set(digest)
+            raise
 
     def _inspect(self, token: str) -> AccessToken:
         try:

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from oauth_server.core.capabilities import CLIENT_ASSERTION_ALGORITHMS
+from oauth_server.core.errors import InvalidClientMetadataError
 from tests.conftest import MakeServer
 from tests.support.assertions import ASSERTION_TYPE, KeyedClient, jwks, key_of, keyed, posted
 from tests.support.browser import Browser
@@ -73,8 +74,15 @@ async def test_a_good_assertion_authenticates_at_every_endpoint(machine: KeyedCl
     assert (await posted(machine, "/oauth/revoke", token=token)).status_code == 200
     assert await opens(machine.server, token) == (401, 401)
     metadata = (await machine.http.get("/.well-known/oauth-authorization-server")).json()
-    for audience in (metadata["issuer"], metadata["token_endpoint"]):
-        await accepted(machine, machine.assertion(aud=audience))
+    await accepted(machine, machine.assertion(aud=metadata["issuer"]))
+    # Another server may have the same token endpoint in its metadata (rfc7523bis): it is no audience.
+    said = f"aud must be the issuer alone, as one string: {metadata['issuer']}"
+    for audience in (
+        metadata["token_endpoint"],
+        [metadata["issuer"]],
+        [metadata["issuer"], metadata["token_endpoint"]],
+    ):
+        await refused(machine, machine.assertion(aud=audience), said)
     for header in ({"typ": ...}, {"typ": "client-authentication+jwt"}, {"typ": "application/JWT"}, {"kid": ...}):
         await accepted(machine, machine.assertion(header))
     now = int(machine.server.clock())
@@ -102,13 +110,31 @@ async def test_every_advertised_algorithm_authenticates_and_a_client_may_be_held
     await accepted(one, one.assertion(key=key_of("client", "RS256")))
 
 
+@pytest.mark.requirement("attack-42")
+async def test_a_kid_is_required_where_more_than_one_key_fits(server: Running, closing: AsyncExitStack) -> None:
+    first, second = key_of("client"), key_of("second")
+    both = await keyed(closing, server, jwks=jwks(first, second))
+    for key in (first, second):
+        await accepted(both, both.assertion(key=key))
+        for header in ({"kid": ...}, {"kid": None}):
+            await refused(
+                both, both.assertion(header, key=key), "2 keys of the client take ES256, and the header has no kid"
+            )
+    same = await keyed(closing, server, jwks=jwks(first, second, kid="same"))
+    await refused(same, same.assertion({"kid": "same"}), "they have the same kid")
+    rsa = [key_of("client", alg) for alg in ("RS256", "RS384")]
+    undecided = await keyed(closing, server, jwks=jwks(*rsa, alg=...))
+    await accepted(undecided, undecided.assertion(key=rsa[0]))
+    await refused(undecided, undecided.assertion({"kid": ...}, key=rsa[0]), "a kid must name one of them")
+
+
 @pytest.mark.requirement("attack-42", "attack-62")
 async def test_no_forged_signature_is_taken(machine: KeyedClient, publisher: Publisher) -> None:
     stranger, public = key_of("stranger"), machine.key.key.public_key
     theirs = stranger.public(kid=machine.key.kid)
     await refused(machine, machine.assertion({"alg": "none"}, sign=unsigned), "alg is 'none'")
     await refused(machine, machine.assertion({"alg": ...}, sign=unsigned), "alg is None")
-    await refused(machine, machine.assertion({"alg": ["ES256"]}), "alg is")
+    await refused(machine, machine.assertion({"alg": ["ES256"]}), "alg is something else")
     for encoding, form in (
         (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         (Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
@@ -145,7 +171,7 @@ async def test_each_claim_is_required_and_held_to_its_rule(server: Running, mach
     wrong: list[tuple[dict[str, Any], str]] = [
         *(({"iss": value}, "iss is not the client_id") for value in (..., "", "https://other.example", 7, [machine.client_id])),
         *(
-            ({"aud": value}, "aud is not this issuer")
+            ({"aud": value}, f"aud must be the issuer alone, as one string: {url}")
             for value in (
                 ..., "", "https://other.example/oauth/token", [url], [url, "https://other.example"], {url: 1},
                 f"{url}/", f"{url}/oauth/introspect", f"{url}/mcp", url.upper(), f"{url}.evil.example",
@@ -282,7 +308,15 @@ def _hostile_sets() -> dict[str, Any]:
         "private beside public": {"keys": [public, {**private, "use": "enc"}]},
         "primes": {"keys": [{**rsa, "p": "AQAB", "q": "AQAB"}]},
         "weak": {"keys": [_rsa(1024)]},
-        "huge": {"keys": [_rsa(8200)]},
+        "long": {"keys": [_rsa(4104)]},
+        "huge": {"keys": [_rsa(8192)]},
+        "enormous": {"keys": [_rsa(80_000)]},
+        "large exponent": {"keys": [{**rsa, "e": b64((2**32 + 1).to_bytes(5, "big"))}]},
+        "no exponent": {"keys": [{**rsa, "e": "AQ"}]},
+        "even exponent": {"keys": [{**rsa, "e": "BA"}]},
+        "even modulus": {"keys": [{**rsa, "n": b64((modulus - 1).to_bytes(256, "big"))}]},
+        "not base64url": {"keys": [{**public, "x": "+/=="}]},
+        "beyond the field": {"keys": [{**public, "x": b64(b"\xff" * 32)}]},
         "slow": {"keys": [{**rsa, "e": b64((modulus - 2).to_bytes(256, "big"))}]},
         "off the curve": {"keys": [{**public, "y": public["x"]}]},
         "kty a list": {"keys": [{**public, "kty": ["EC"]}]},
@@ -414,7 +448,10 @@ async def test_the_key_set_of_a_client_is_never_fetched_from_inside_the_network(
     inside = await asyncio.start_server(lambda _, writer: reached.append(writer), "localhost", 0)
     port = inside.sockets[0].getsockname()[1]
     async with running(template, tmp_path, {}, clock) as server, inside:
-        for host in ("127.0.0.1", "[::1]", "localhost", "[::ffff:127.0.0.1]", "2130706433", "169.254.169.254"):
+        for host in ("[::ffff:127.0.0.1]", "2130706433"):
+            with pytest.raises(InvalidClientMetadataError):
+                await keyed(closing, server, jwks_uri=f"https://{host}:{port}/jwks.json")
+        for host in ("127.0.0.1", "[::1]", "localhost", "169.254.169.254"):
             machine = await keyed(closing, server, jwks_uri=f"https://{host}:{port}/jwks.json")
             await refused(machine, machine.assertion(), "could not be fetched")
     assert reached == []

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from contextlib import AsyncExitStack
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 
@@ -48,13 +48,56 @@ async def test_basic_credentials_are_form_decoded_and_need_no_client_id_in_the_b
         form = code_form(client, await client.code(browser, pkce), pkce)
         for headers in (
             raw_basic(f"{name}:{SECRET}".encode()),
-            raw_basic(f"{quote_plus(name)}:{SECRET}".encode()),
+            raw_basic(f"{quote_plus(name)}:{SECRET}x".encode()),
             basic(name, SECRET + "x"),
+            basic(name, quote_plus(SECRET)),
             basic(name, ""),
         ):
             assert_error(await client.http.post("/oauth/token", data=form, headers=headers), 401, "invalid_client")
         reply = await client.http.post("/oauth/token", data=form, headers=basic(name, SECRET))
         assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        SECRET,
+        "a+b" * 12,
+        "100%" * 8,
+        "%41" * 12,
+        "50%2" * 8,
+        "%ff" * 12,
+        "colon:colon" * 3,
+        "c29tZSBiYXNlNjQrL3ZhbHVlIGhlcmU+Pz8/Pz8=",
+    ],
+)
+@pytest.mark.requirement("AS-01", "attack-39")
+async def test_a_secret_in_basic_counts_encoded_and_as_it_is_and_in_no_third_spelling(
+    make_server: MakeServer, closing: AsyncExitStack, secret: str
+) -> None:
+    async with make_server(MCP_OAUTH_CLIENT_SECRET=secret) as server, server.client() as http:
+        form = {"grant_type": "refresh_token", "refresh_token": "x"}
+
+        async def answer(spelling: str) -> tuple[int, str]:
+            headers = raw_basic(f"{DEFAULT_CLIENT}:{spelling}".encode())
+            reply = await http.post("/oauth/token", data=form, headers=headers)
+            return reply.status_code, reply.json()["error"]
+
+        right, wrong = (400, "invalid_grant"), (401, "invalid_client")
+        for spelling in (quote_plus(secret), quote(secret, safe=""), secret):
+            assert await answer(spelling) == right, spelling
+        for spelling in (quote_plus(quote_plus(secret)), unquote_plus(secret), secret + "%", secret[:-1], ""):
+            if spelling not in (secret, quote_plus(secret)):
+                assert await answer(spelling) == wrong, spelling
+
+
+@pytest.mark.requirement("AS-01", "attack-38")
+async def test_secrets_of_this_server_need_no_encoding(server: Running, closing: AsyncExitStack) -> None:
+    for method in ("client_secret_basic", "client_secret_post"):
+        made = await registered(closing, server, token_endpoint_auth_method=method)
+        for value in (made.client_id, made.secret or ""):
+            assert value
+            assert quote_plus(value) == quote(value, safe="") == value
 
 
 @pytest.mark.requirement("AS-01", "attack-38")

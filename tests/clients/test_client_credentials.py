@@ -1,11 +1,15 @@
 """The SDK's clients of io.modelcontextprotocol/oauth-client-credentials find their way from the endpoint alone."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
 import mcp
 import pytest
+from authlib.common.errors import AuthlibBaseError as OAuthError
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from mcp.client.auth.extensions.client_credentials import (
     ClientCredentialsOAuthProvider,
     PrivateKeyJWTOAuthProvider,
@@ -45,3 +49,32 @@ async def test_client_signs_in_for_itself_and_calls_a_tool(
         assert len((await connected.list_tools()).tools) == 6
         called = await connected.call_tool("mcp_oauth_get_configuration", {})
         assert not called.is_error, called.content
+
+
+@pytest.mark.requirement("AS-01")
+async def test_authlib_signs_the_issuer_as_the_documentation_says(server: Running, closing: AsyncExitStack) -> None:
+    client = await operators(closing, server, method="private_key_jwt", scope="mcp:read")
+    key = key_of("client")
+
+    def asked(audience: str) -> dict[str, Any]:
+        now, header = int(server.clock()), {"kid": key.kid}
+        session = OAuth2Session(client.client_id, key.key, token_endpoint_auth_method="private_key_jwt")
+
+        def signed(*request: Any) -> Any:
+            return PrivateKeyJWT(audience, claims={"iat": now, "exp": now + 60}, headers=header, alg="ES256")(*request)
+
+        session.register_client_auth_method(("private_key_jwt", signed))
+        try:
+            found: dict[str, Any] = session.fetch_token(f"{server.url}/oauth/token", grant_type="client_credentials")
+        except OAuthError as error:
+            found = {"error": error.error, "error_description": error.description}
+        finally:
+            session.close()
+        return found
+
+    metadata = (await client.http.get("/.well-known/oauth-authorization-server")).json()
+    for _ in range(2):
+        assert (await asyncio.to_thread(asked, metadata["issuer"]))["scope"] == "mcp:read"
+    refused = await asyncio.to_thread(asked, metadata["token_endpoint"])
+    assert refused["error"] == "invalid_client"
+    assert f"aud must be the issuer alone, as one string: {metadata['issuer']}" in refused["error_description"]

@@ -202,3 +202,38 @@ def test_the_authorization_server_is_the_default_issuer() -> None:
     environ = {"MCP_OAUTH_AUTHORIZATION_SERVER": "http://localhost:8000"}
     assert warnings_of(environ) == []
     assert deployment_refusal(environ, issuer="http://localhost:9").name == "MCP_OAUTH_AUTHORIZATION_SERVER"
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("0123456789abcdef", ["fewer than 32"]),
+        ("0123456789abcdef" * 2, []),
+        ("0123456789abcde" * 2 + "a", ["fewer than 32"]),
+        ("A-z_0.9*~" * 4, []),
+        ("a+b" * 11, ["encode"]),
+        ("100%" * 8, ["encode"]),
+        ("a secret with blanks and more of them", ["encode"]),
+        ("short, with %", None),
+        ("sixteen+ of them", ["fewer than 32", "encode"]),
+    ],
+)
+def test_a_configured_secret_is_long_and_needs_no_encoding_or_the_server_says_so(
+    secret: str, said: list[str] | None
+) -> None:
+    if said is None:
+        with pytest.raises(SettingsError, match="MCP_OAUTH_CLIENT_SECRET"):
+            load({"MCP_OAUTH_CLIENT_SECRET": secret})
+        return
+    warnings = warnings_of({"MCP_OAUTH_CLIENT_SECRET": secret})
+    assert len(warnings) == len(said), warnings
+    for warning, words in zip(warnings, said, strict=True):
+        assert warning.startswith("MCP_OAUTH_CLIENT_SECRET ")
+        assert words in warning
+        assert secret not in warning
+
+
+def test_an_id_that_needs_encoding_is_told_where_it_is_sent_with_a_secret() -> None:
+    assert warnings_of({"MCP_OAUTH_CLIENT_ID": "my client: the first"}) == []
+    (warning,) = warnings_of({"MCP_OAUTH_CLIENT_ID": "my client: the first", "MCP_OAUTH_CLIENT_SECRET": "a1" * 16})
+    assert warning.startswith("MCP_OAUTH_CLIENT_ID ")
