@@ -18,9 +18,10 @@ from oauth_server.core.client_configuration import ClientConfiguration
 from oauth_server.core.client_credentials import ClientCredentials
 from oauth_server.core.client_documents import ClientDocuments
 from oauth_server.core.clients import Clients
-from oauth_server.core.clock import Clock, SteadyClock, random_token, steady
+from oauth_server.core.clock import Clock, SteadyClock, steady
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.fetched import Connect
+from oauth_server.core.form_secrets import FormSecrets
 from oauth_server.core.grants import Grants
 from oauth_server.core.housekeeping import Housekeeping
 from oauth_server.core.introspection import Introspection
@@ -43,7 +44,6 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import meta
 
 ISSUER = "issuer"  # where the HTTP server records its issuer, so that stdio and the commands use it
-FORM_SECRET = "form_secret"  # noqa: S105 - the name of the row with the key of CSRF tokens and known browsers
 logger = logging.getLogger(__name__)
 
 
@@ -98,7 +98,9 @@ async def open_services(
         users = Users(store, revoked, clock)
         refusals = Refusals(store, clock)
         grants = Grants(deployment, store, tokens, revoked, refusals, clock)
-        form_secret = await store.write(meta.get_or_create, FORM_SECRET, random_token())
+        form_secrets = FormSecrets(store, settings, clock)
+        revoked.on_key_change(form_secrets.reload)
+        await form_secrets.open()
         services = Services(
             deployment=deployment,
             store=store,
@@ -118,8 +120,8 @@ async def open_services(
                 refusals,
             ),
             users=users,
-            logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secret)),
-            sessions=Sessions(store, form_secret, clock),
+            logins=Logins(users, Limits(store, clock), KnownBrowsers(form_secrets)),
+            sessions=Sessions(store, form_secrets, clock),
             grants=grants,
             client_credentials=ClientCredentials(deployment, store, tokens, clock),
             introspection=Introspection(deployment, store, tokens, users, grants.permitted, clock),
@@ -134,7 +136,7 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        jobs = [revoked.poll(), keys.tend(), rate_limits.run(), refusals.run()]
+        jobs = [revoked.poll(), keys.tend(), form_secrets.tend(), rate_limits.run(), refusals.run()]
         if serves_http and settings.enabled:
             housekeeping = Housekeeping(store, clock, audit_days=settings.audit_retention_days, steady=steady_clock)
             jobs.append(housekeeping.run())

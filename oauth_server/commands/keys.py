@@ -68,6 +68,7 @@ def keys(local: GetLocal) -> App:
         """Let new keys succeed those that sign. They are published first, so that everybody knows them by then.
 
         The old ones verify what they signed until it has expired. `retire` ends one at once.
+        Without --use the secret behind the forms of the sign-in pages is succeeded too.
 
         A key of your own is a PEM file: EC on P-256 where tokens are signed with
         ES256, RSA of 2048 to 4096 bits for RS256. The passphrase of an encrypted
@@ -106,6 +107,12 @@ async def _rotate(admin: Administration, only: KeyUse | None, now: bool, pem: st
         key, made = await admin.keys.rotate(use, at_once=now, pem=pem)
         since = "now" if now else moment(key.signs_from)
         say(f"{key.kid} {'signs' if made else 'already waits to sign'} {use} tokens from {since} on.")
+        waits = waits or not made
+    if only is None:
+        await admin.form_secrets.open()
+        secret, made = await admin.form_secrets.rotate(at_once=now)
+        signs = "signs" if made else "already waits to sign"
+        say(f"{secret.secret_id} {signs} forms from {moment(secret.signs_from)} on.")
         waits = waits or not made
     if waits:
         raise CommandError("A key that waits is not succeeded; --now makes one that signs at once in its place.")

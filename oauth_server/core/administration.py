@@ -7,6 +7,7 @@ from oauth_server.core.audit import event
 from oauth_server.core.client_descriptions import name_of
 from oauth_server.core.clients import Clients
 from oauth_server.core.clock import Clock, random_id
+from oauth_server.core.form_secrets import FormSecrets
 from oauth_server.core.initial_access_tokens import InitialAccessTokens
 from oauth_server.core.key_rotation import KeyRotation
 from oauth_server.core.limits import own
@@ -51,6 +52,7 @@ class Administration:
         )
         self.initial_access_tokens = InitialAccessTokens(store, clock)
         self.keys = KeyRotation(store, settings, clock)
+        self.form_secrets = FormSecrets(store, settings, clock)
         self._store = store
         self._clock = clock
 

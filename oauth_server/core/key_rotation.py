@@ -45,7 +45,7 @@ class KeyRotation:
         Other processes hold them in memory, and go on.
         """
         for key in await self._store.read(verbs.listed):
-            if not self.sealing.is_settled(key):
+            if not self.sealing.is_settled(key.kid, key.private_pem):
                 sealed = self.sealing.seal(key.kid, self.sealing.open(key))
                 happened = event(self._clock(), "key.encrypted", "success", detail=key.kid)
                 if await self._store.write(
@@ -85,7 +85,7 @@ class KeyRotation:
         stored = await self._store.read(verbs.listed)
         await self.check()
         # A server that runs with another encryption key could not read the new one.
-        if not all(self.sealing.is_settled(key) for key in stored):
+        if not all(self.sealing.is_settled(key.kid, key.private_pem) for key in stored):
             raise SettingsError(
                 ENV_NAMES["key_encryption_key"],
                 "says to store signing keys otherwise than the database has them",

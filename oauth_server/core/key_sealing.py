@@ -1,4 +1,4 @@
-"""Private keys at rest: AES-256-GCM under the operator's key, the kid as associated data (RFC 5116 section 5.2)."""
+"""Secrets at rest: AES-256-GCM under the operator's key, their name as associated data (RFC 5116 section 5.2)."""
 
 import os
 from base64 import b64decode, b64encode
@@ -16,13 +16,8 @@ _NONCE: Final = 12  # bytes
 _NAME: Final = ENV_NAMES["key_encryption_key"]
 
 
-def is_sealed(key: SigningKey) -> bool:
-    """Whether the stored private key is encrypted."""
-    return key.private_pem.startswith(_PREFIX)
-
-
 class Sealing:
-    """Seals private keys under the first of the operator's keys, opens them with any; without one they are plain."""
+    """Seals secrets under the first of the operator's keys, opens them with any; without one they are plain."""
 
     def __init__(self, settings: Settings) -> None:
         secret = settings.key_encryption_key
@@ -30,36 +25,40 @@ class Sealing:
         self._first = None if keys[0] is None else AESGCM(keys[0])
         self._others = [AESGCM(key) for key in keys[1:] if key is not None]
 
-    def seal(self, kid: str, pem: str) -> str:
-        """The private key as it is stored."""
+    def seal(self, name: str, plain: str) -> str:
+        """A private key, or another secret, as it is stored under this name: of a key, its kid."""
         if self._first is None:
-            return pem
+            return plain
         nonce = os.urandom(_NONCE)
-        return _PREFIX + b64encode(nonce + self._first.encrypt(nonce, pem.encode(), kid.encode())).decode("ascii")
+        return _PREFIX + b64encode(nonce + self._first.encrypt(nonce, plain.encode(), name.encode())).decode("ascii")
 
     def open(self, key: SigningKey) -> str:
         """The PEM of a stored key; raises SettingsError where the operator's key is missing or another one."""
-        if not is_sealed(key):
-            return key.private_pem
-        ciphers = [*([] if self._first is None else [self._first]), *self._others]
-        if not ciphers:
+        found = self.opened(key.kid, key.private_pem)
+        if found is None and self._first is None:
             raise _refused("is not set, and the signing keys in the database are encrypted")
-        found = next((pem for cipher in ciphers if (pem := _opened(cipher, key)) is not None), None)
         if found is None:
             raise _refused(f"does not open the signing key {key.kid} in the database")
         return found
 
-    def is_settled(self, key: SigningKey) -> bool:
-        """Whether a key is stored as `seal` stores it."""
+    def opened(self, name: str, stored: str) -> str | None:
+        """What was stored under a name; None where the operator's key is missing or another one."""
+        if not stored.startswith(_PREFIX):
+            return stored
+        ciphers = [*([] if self._first is None else [self._first]), *self._others]
+        return next((plain for cipher in ciphers if (plain := _opened(cipher, name, stored)) is not None), None)
+
+    def is_settled(self, name: str, stored: str) -> bool:
+        """Whether it is stored as `seal` stores it."""
         if self._first is None:
-            return not is_sealed(key)
-        return is_sealed(key) and _opened(self._first, key) is not None
+            return not stored.startswith(_PREFIX)
+        return stored.startswith(_PREFIX) and _opened(self._first, name, stored) is not None
 
 
-def _opened(cipher: AESGCM, key: SigningKey) -> str | None:
+def _opened(cipher: AESGCM, name: str, stored: str) -> str | None:
     try:
-        sealed = b64decode(key.private_pem.removeprefix(_PREFIX))
-        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], key.kid.encode()).decode()
+        sealed = b64decode(stored.removeprefix(_PREFIX))
+        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], name.encode()).decode()
     except (ValueError, InvalidTag):
         return None
 

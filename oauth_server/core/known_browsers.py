@@ -9,6 +9,7 @@ import hmac
 from dataclasses import dataclass
 
 from oauth_server.core.clock import random_id
+from oauth_server.core.form_secrets import Secrets
 from oauth_server.store.records import User
 
 
@@ -23,33 +24,45 @@ class Claim:
 class KnownBrowsers:
     """Makes the values that browsers keep, and recognises them."""
 
-    def __init__(self, secret: str) -> None:
-        # A key of its own: the form secret itself signs messages that a browser chooses part of.
-        self._key = hmac.digest(secret.encode(), b"known browsers", hashlib.sha256)
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
 
     def issue(self, user: User) -> str:
         """A value for the browser in which this person just proved who they are."""
-        claim = Claim(random_id(), self._generation(user))
-        return f"{claim.browser_id}.{claim.generation}.{self._binding(claim, user.username)}"
+        key = _key(self._secrets.signing)
+        claim = Claim(random_id(), _generation(key, user))
+        return f"{claim.browser_id}.{claim.generation}.{_binding(key, claim, user.username)}"
 
     def claim(self, value: str | None, username: str) -> Claim | None:
         """What a value says, when it was issued for this name: judged without looking whether there is such a user."""
         browser_id, _, rest = (value or "").partition(".")
         generation, _, mac = rest.partition(".")
         claim = Claim(browser_id, generation)
-        expected = self._binding(claim, username).encode()
-        return claim if hmac.compare_digest(mac.encode("utf-8", "surrogatepass"), expected) else None
+        given = mac.encode("utf-8", "surrogatepass")
+        keys = map(_key, self._secrets.kept())
+        return (
+            claim if any(hmac.compare_digest(given, _binding(key, claim, username).encode()) for key in keys) else None
+        )
 
     def current(self, claim: Claim, user: User) -> bool:
         """Whether it was issued for this user with the present password."""
-        return hmac.compare_digest(claim.generation, self._generation(user))
+        keys = map(_key, self._secrets.kept())
+        return any(hmac.compare_digest(claim.generation, _generation(key, user)) for key in keys)
 
-    def _generation(self, user: User) -> str:
-        return self._mac(user.user_id, user.password_hash)[:32]
 
-    def _binding(self, claim: Claim, username: str) -> str:
-        return self._mac(claim.browser_id, claim.generation, username)
+def _key(secret: bytes) -> bytes:
+    # A key of its own: the form secret itself signs messages that a browser chooses part of.
+    return hmac.digest(secret, b"known browsers", hashlib.sha256)
 
-    def _mac(self, *parts: str) -> str:
-        message = "\x00".join(parts).encode("utf-8", "surrogatepass")
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+def _generation(key: bytes, user: User) -> str:
+    return _mac(key, user.user_id, user.password_hash)[:32]
+
+
+def _binding(key: bytes, claim: Claim, username: str) -> str:
+    return _mac(key, claim.browser_id, claim.generation, username)
+
+
+def _mac(key: bytes, *parts: str) -> str:
+    message = "\x00".join(parts).encode("utf-8", "surrogatepass")
+    return hmac.new(key, message, hashlib.sha256).hexdigest()

@@ -10,13 +10,13 @@ from typing import Final
 
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_token
+from oauth_server.core.form_secrets import FORM_LIFETIME, Secrets
 from oauth_server.store.ages import within
 from oauth_server.store.records import Session, User
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, users
 
 LIFETIME: Final = 12 * 3600  # seconds
-FORM_LIFETIME: Final = 3600  # seconds a form may stay open before it is submitted
 _MAX_ID: Final = 128
 
 
@@ -28,9 +28,9 @@ def session_hash(session_id: str) -> bytes:
 class Sessions:
     """Begins, finds and ends browser sessions."""
 
-    def __init__(self, store: Store, secret: str, clock: Clock) -> None:
+    def __init__(self, store: Store, secrets: Secrets, clock: Clock) -> None:
         self._store = store
-        self._secret = secret.encode()
+        self._secrets = secrets
         self._clock = clock
 
     async def find(self, session_id: str | None) -> Session | None:
@@ -85,18 +85,21 @@ class Sessions:
     def csrf(self, session_id: str, purpose: str) -> str:
         """A token for one form of one browser: it binds the session, the purpose and the time it was rendered."""
         at = str(int(self._clock()))
-        return f"{at}.{self._mac(session_id, purpose, at)}"
+        return f"{at}.{_mac(self._secrets.signing, session_id, purpose, at)}"
 
     def csrf_valid(self, token: str, session_id: str | None, purpose: str) -> bool:
         """Whether this very form was rendered for this browser within the last hour."""
         at, _, mac = token.partition(".")
         if not session_id or not at.isascii() or not at.isdigit() or len(at) > 12:  # noqa: PLR2004 - Unix seconds
             return False
-        expected = self._mac(session_id, purpose, at).encode()
+        given = mac.encode("utf-8", "surrogateescape")
         # Another machine may have rendered it, by a clock that is ahead.
-        fresh = within(self._clock(), int(at), FORM_LIFETIME)
-        return fresh and hmac.compare_digest(mac.encode("utf-8", "surrogateescape"), expected)
+        return within(self._clock(), int(at), FORM_LIFETIME) and any(
+            hmac.compare_digest(given, _mac(secret, session_id, purpose, at).encode())
+            for secret in self._secrets.of_form(int(at))
+        )
 
-    def _mac(self, session_id: str, purpose: str, at: str) -> str:
-        message = f"{session_id}\x00{purpose}\x00{at}".encode("utf-8", "surrogateescape")
-        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+def _mac(secret: bytes, session_id: str, purpose: str, at: str) -> str:
+    message = f"{session_id}\x00{purpose}\x00{at}".encode("utf-8", "surrogateescape")
+    return hmac.new(secret, message, hashlib.sha256).hexdigest()

@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.documents import ACCOUNT_PATH, AUTHORIZE_PATH, LOGOUT_PATH
+from oauth_server.core.form_secrets import KNOWN_FOR
 
 # A localhost cookie is sent to every port, a client's callback included, so over http it is never set for "/".
 LOGIN_PATHS: Final = (AUTHORIZE_PATH, ACCOUNT_PATH)
 SESSION_PATHS: Final = (*LOGIN_PATHS, LOGOUT_PATH)
-KNOWN_FOR: Final = 365 * 24 * 3600  # seconds since the last sign-in
 
 
 class Cookie:

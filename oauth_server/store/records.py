@@ -287,6 +287,20 @@ class Held:
     grants: int
 
 
+class FormSecret(NamedTuple):
+    """A secret of forms and known browsers, sealed where the operator set a key for that.
+
+    It signs from `signs_from` to `stops_at`, where its successor begins, and is accepted until `ends_at` (Unix seconds;
+    None: nothing succeeds it).
+    """
+
+    secret_id: str
+    secret: str
+    signs_from: float
+    stops_at: float | None = None
+    ends_at: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A private signing key, PKCS #8 PEM, sealed where the operator set a key for that.

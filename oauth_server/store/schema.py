@@ -315,4 +315,6 @@ form_secrets = Table(
     # It signs from the one to the other; no end while nothing succeeds it.
     Column("signs_from", Double, nullable=False),
     Column("stops_at", Double),
+    # What it signed is accepted until then.
+    Column("ends_at", Double),
 )

@@ -30,7 +30,11 @@ async def kid(shell: Shell, use: str, state: str) -> str:
 
 async def test_rotation_publishes_a_key_of_each_use_that_signs_ten_minutes_later(shell: Shell) -> None:
     said = (await shell.says("keys", "rotate")).splitlines()
-    assert [line.split(" from ")[0].split(" ", 1)[1] for line in said] == ["signs access tokens", "signs id tokens"]
+    assert [line.split(" from ")[0].split(" ", 1)[1] for line in said] == [
+        "signs access tokens",
+        "signs id tokens",
+        "signs forms",
+    ]
     assert await states(shell) == [(use, state) for use in ("access", "id") for state in ("published", "signing")]
     for key in await listed(shell):
         if key["state"] == "published":

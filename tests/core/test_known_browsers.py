@@ -5,12 +5,13 @@ import pytest
 from hypothesis import strategies as st
 
 from oauth_server.core.known_browsers import Claim, KnownBrowsers
+from tests.support.secrets import FixedSecrets
 from tests.support.stored import user
 
 pytestmark = pytest.mark.requirement("attack-26")
 
 ALICE = user("alice", password_hash="hash of alice's password")
-BROWSERS = KnownBrowsers("secret of the forms")
+BROWSERS = KnownBrowsers(FixedSecrets(b"secret of the forms"))
 
 
 def test_a_value_of_another_name_is_seen_for_what_it_is_before_anybody_is_looked_up() -> None:
@@ -19,7 +20,7 @@ def test_a_value_of_another_name_is_seen_for_what_it_is_before_anybody_is_looked
     assert claim is not None
     for name in ("bob", "Alice", "", "alice\x00", "\udc80"):
         assert BROWSERS.claim(value, name) is None
-    assert KnownBrowsers("another secret").claim(value, "alice") is None
+    assert KnownBrowsers(FixedSecrets(b"another secret")).claim(value, "alice") is None
 
 
 def test_a_value_is_current_for_the_same_user_and_password() -> None:

@@ -21,6 +21,7 @@ from oauth_server.store.records import Session
 from oauth_server.store.schema import users as table
 from oauth_server.store.store import Store
 from tests.support.clock import ManualClock
+from tests.support.secrets import FixedSecrets
 from tests.support.stored import count
 
 PASSWORD = "correct horse battery staple"
@@ -100,7 +101,7 @@ async def test_a_stored_hash_of_the_empty_password_lets_nobody_in(
     await store.write(lambda connection: connection.execute(table.update().values(password_hash=empty)))
     owner = await users.by_username("admin")
     assert owner is not None
-    logins = Logins(users, Limits(store, clock), KnownBrowsers("secret of the forms"))
+    logins = Logins(users, Limits(store, clock), KnownBrowsers(FixedSecrets(b"secret of the forms")))
     session = Session(b"session", owner, clock(), clock() + 60)
     assert await logins.sign_in("admin", password) is None
     assert not await logins.confirms(session, password)

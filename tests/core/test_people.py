@@ -5,11 +5,12 @@ import pytest
 from hypothesis import strategies as st
 
 from oauth_server.core import hashers
+from oauth_server.core.form_secrets import FORM_LIFETIME
 from oauth_server.core.known_browsers import KnownBrowsers
 from oauth_server.core.limits import Limits
 from oauth_server.core.logins import Logins
 from oauth_server.core.passwords import MAX_PASSWORD, PasswordError, normalise_username
-from oauth_server.core.sessions import FORM_LIFETIME, LIFETIME, Sessions
+from oauth_server.core.sessions import LIFETIME, Sessions
 from oauth_server.core.settings import load
 from oauth_server.core.users import Users
 from oauth_server.store.ages import CLOCK_SKEW
@@ -17,6 +18,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
 from oauth_server.store.verbs import users as verbs
 from tests.support.clock import ManualClock
+from tests.support.secrets import FixedSecrets
 
 PASSWORD = "correct horse battery staple"
 OWNER = {"MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_ADMIN_USERNAME": "Zoë"}
@@ -24,12 +26,12 @@ OWNER = {"MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_ADMIN_USERNAME": "Zoë
 
 @pytest.fixture
 def logins(users: Users, store: Store, clock: ManualClock) -> Logins:
-    return Logins(users, Limits(store, clock), KnownBrowsers("secret of the forms"))
+    return Logins(users, Limits(store, clock), KnownBrowsers(FixedSecrets(b"secret of the forms")))
 
 
 @pytest.fixture
 def sessions(store: Store, clock: ManualClock) -> Sessions:
-    return Sessions(store, "secret of the forms", clock)
+    return Sessions(store, FixedSecrets(b"secret of the forms"), clock)
 
 
 async def test_the_owner_signs_in_under_every_spelling_of_the_name(users: Users, logins: Logins) -> None:

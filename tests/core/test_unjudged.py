@@ -21,6 +21,7 @@ from oauth_server.store.records import Session
 from oauth_server.store.schema import failed_attempts
 from oauth_server.store.store import Store
 from tests.support.clock import ManualClock
+from tests.support.secrets import FixedSecrets
 from tests.support.stored import count
 
 PASSWORD = "correct horse battery staple"
@@ -30,7 +31,7 @@ Try = Callable[[str], Awaitable[object]]
 @pytest.fixture(params=["sign in", "confirm"])
 async def attempt(store: Store, users: Users, clock: ManualClock, request: pytest.FixtureRequest) -> Try:
     """Somebody tries a password: where they sign in, or in a session of theirs."""
-    logins = Logins(users, Limits(store, clock), KnownBrowsers("secret of the forms"))
+    logins = Logins(users, Limits(store, clock), KnownBrowsers(FixedSecrets(b"secret of the forms")))
     await users.create_owner(load({"MCP_OAUTH_ADMIN_PASSWORD": PASSWORD}))
     owner = await users.by_username("admin")
     assert owner is not None

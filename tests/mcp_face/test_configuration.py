@@ -9,8 +9,8 @@ from fastmcp import Client
 from jsonschema import Draft202012Validator
 
 from oauth_server.core.settings import ENV_NAMES
+from oauth_server.store.verbs import form_secrets, users
 from oauth_server.store.verbs import keys as signing_keys
-from oauth_server.store.verbs import meta, users
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
 from tests.support.mcp_http import MODES, mcp_client, token_for
@@ -123,7 +123,7 @@ async def test_no_secret_of_any_kind_is_in_anything_that_is_returned(make_server
             CANARY, PASSWORD, confidential.secret, unused, *cookies, owner.password_hash,
             *(tokens[name] for name in ("access_token", "refresh_token", "id_token")),
             *(line for key in keys for line in key.private_pem.splitlines()[1:-1]),
-            await server.services.store.read(meta.get, "form_secret"), registered.secret_hash.hex(),
+            *(one.secret for one in await server.services.store.read(form_secrets.listed)), registered.secret_hash.hex(),
         ]  # fmt: skip
         env = {"MCP_OAUTH_CLIENT_SECRET": CANARY, "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD}
         client: Client[Any] = (

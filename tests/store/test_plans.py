@@ -20,7 +20,16 @@ from tests.support.soak import ENV, Soak
 from tests.support.stored import sha
 
 # A row for the installation, for each key or lane of the audit log, or for what an operator made by hand.
-FEW = {"alembic_version", "epoch", "meta", "signing_keys", "audit_heads", "audit_anchors", "initial_access_tokens"}
+FEW = {
+    "alembic_version",
+    "epoch",
+    "meta",
+    "signing_keys",
+    "form_secrets",
+    "audit_heads",
+    "audit_anchors",
+    "initial_access_tokens",
+}
 
 # Indexes of a few rows, and those whose first rows are all that a list needs.
 FIRST = {"clients_configured", "clients_by_age", "grants_by_age"}

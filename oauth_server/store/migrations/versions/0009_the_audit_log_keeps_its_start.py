@@ -30,5 +30,6 @@ def upgrade() -> None:
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("signs_from", sa.Double(), nullable=False),
         sa.Column("stops_at", sa.Double()),
+        sa.Column("ends_at", sa.Double()),
         sa.PrimaryKeyConstraint("secret_id"),
     )
