@@ -63,6 +63,11 @@ class Deployment:
         return frozenset((*self.own_origins, *self.settings.allow_origins))
 
     @cached_property
+    def admits_loopback_origins(self) -> bool:
+        """Whether pages of this computer may call without being named: its server, and none of it without a token."""
+        return self.loopback and self.settings.enabled and self.settings.require_auth
+
+    @cached_property
     def host_names(self) -> frozenset[str]:
         """The Host headers that this server answers to; further loopback names are none of them, and served too."""
         names = (self.issuer, *self.resources.names)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -53,6 +53,16 @@ def is_loopback_host(host: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback if isinstance(address, IPv4Address) else address == IPv6Address("::1")
+
+
+def is_loopback_origin(origin: str) -> bool:
+    """Tell whether a serialized origin (RFC 6454 section 6.2) is that of an http or https page of this computer."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    normal = origin in {f"http://{parts.netloc}", f"https://{parts.netloc}"} and authority_problem(parts) is None
+    return normal and is_loopback_host(parts.hostname or "")
 
 
 def without_brackets(host: str) -> str:

@@ -13,18 +13,31 @@ from oauth_server.core.refusal_log import shown_uri
 
 MAX_LENGTH = 2048
 
-# Private-use-scheme callbacks of clients that document them; the operator may add more.
+# Private-use-scheme callbacks of clients whose documentation or source has them; the operator may add more.
+# Claude, goose, Zed and the MCP client of VS Code use https or loopback redirect URIs.
 KNOWN_PRIVATE_USE = (
+    "com.raycast:/oauth?package_name=Extension",  # developers.raycast.com/api-reference/oauth, RedirectMethod.AppURI
     "cursor://anysphere.cursor-mcp/oauth/callback",
     "grokbot://mcp/oauth/callback",  # Cursor 3.20 registers it beside its own
+    "raycast://oauth?package_name=Extension",  # the same page, RedirectMethod.App
+    # microsoft/vscode, extensions/github-authentication
     "vscode://vscode.github-authentication/did-authenticate",
     "vscode-insiders://vscode.github-authentication/did-authenticate",
+    "warp://mcp/oauth2callback",  # warpdotdev/warp, app/src/ai/mcp/templatable_manager/oauth.rs
+    "warppreview://mcp/oauth2callback",  # the same, ChannelState::url_scheme
+)
+SETTING = "MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS"
+# Schemes that a browser or the system acts on by itself can never be one application's own.
+_PUBLIC_SCHEME = re.compile(
+    r"about|blob|chrome|data|file|filesystem|ftps?|https?|intent|jar|javascript|resource|sms|tel|vbscript"
+    r"|view-source|wss?"
 )
 
 # RFC 8252 section 7.3: the port of a loopback redirect is chosen when the client starts.
 _PORT = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]"
 _LOOPBACK = re.compile(rf"http://(localhost|127\.0\.0\.1|\[::1\])(?::(?:{_PORT}))?((?:[/?].*)?)", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7E]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")  # RFC 3986 section 3.1
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3
 _DOT_SEGMENT = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|$)", re.IGNORECASE)
 
@@ -86,23 +99,59 @@ def _malformed(uri: str) -> str | None:
     return None
 
 
-def _unacceptable(uri: str) -> str | None:  # noqa: PLR0911 - one line per rule
+def is_public_scheme(scheme: str) -> bool:
+    """Whether a lower-case scheme belongs to browsers or systems, so that no application has it for itself."""
+    return _PUBLIC_SCHEME.fullmatch(scheme) is not None
+
+
+def private_use_problem(uri: str) -> str | None:
+    """What is wrong with a URI of an application's own scheme, in words that end a sentence; None if nothing.
+
+    RFC 8252 section 7.1: scheme, colon, path. The slash tells com.example.app:/callback from localhost:3000/callback.
+    """
+    scheme, _, rest = uri.partition(":")
+    if not _SCHEME.fullmatch(scheme) or not rest.startswith("/"):
+        return "has no scheme that a slash follows"
+    if is_public_scheme(scheme.lower()):
+        return f"has the scheme {scheme}, which is not one application's own"
+    if rest != "/" and not rest.strip("/"):
+        return "names nothing after its scheme, so that no redirect URI is equal to it"
+    return None
+
+
+def unmatchable(uri: str) -> str | None:
+    """Why no request could name a configured URI, in words that end a sentence; None if one could."""
+    if "*" in uri:
+        return "has a *, and URIs are compared as they are written"
+    return _malformed(uri)
+
+
+def path_problem(path: str) -> str | None:
+    """What is wrong with the path of an http or https redirect URI, in words that end a sentence; None if nothing."""
+    return "has dot segments in its path" if _DOT_SEGMENT.search(path) else None
+
+
+def _unacceptable(uri: str) -> str | None:
     try:
         parts = urlsplit(uri)
     except ValueError:
         return "is not a valid URI"
     if parts.scheme not in ("http", "https"):
-        return "has a scheme that is neither https nor an allowed private-use scheme"
+        return _not_http(uri)
     if not uri.startswith(("http://", "https://")):
         return "has no literal host"
-    problem = authority_problem(parts)
+    problem = authority_problem(parts) or path_problem(parts.path)
     if problem is not None:
         return problem
-    if _DOT_SEGMENT.search(parts.path):
-        return "has dot segments in its path"
     if parts.scheme == "http" and not is_loopback(uri):
         return "is plain http to another computer; use https, or http to localhost, 127.0.0.1 or [::1]"
     return None
+
+
+def _not_http(uri: str) -> str:
+    if private_use_problem(uri) is None:
+        return f"has a private-use scheme that is not allowed here; the operator may list the whole URI in {SETTING}"
+    return "has a scheme that is neither https nor an allowed private-use scheme"
 
 
 def with_parameters(uri: str, parameters: Iterable[tuple[str, str]]) -> str:

@@ -157,11 +157,11 @@ def key_encryption_key(value: str) -> str:
 
 def encryption_keys(value: str) -> tuple[bytes | None, ...]:
     """Return what the base64 of each key (RFC 4648 section 4) stands for; None for a first `none`: nothing encrypts."""
-    words = value.split()
-    if words == [_NO_KEY]:
+    given = words(value)
+    if given == [_NO_KEY]:
         raise RefusedError("names no key", f"the key that opens what is stored, after {_NO_KEY}; or nothing at all")
     return tuple(
-        None if not number and word == _NO_KEY else _key_of_32_bytes(word) for number, word in enumerate(words)
+        None if not number and word == _NO_KEY else _key_of_32_bytes(word) for number, word in enumerate(given)
     )
 
 
@@ -176,10 +176,15 @@ def _key_of_32_bytes(word: str) -> bytes:
     return key
 
 
+def words(value: str) -> list[str]:
+    """Return the words of a list whose values cannot have a comma: separated by blanks, line ends or commas."""
+    return value.replace(",", " ").split()
+
+
 def scopes(value: str) -> tuple[str, ...]:
     """Return the scope tokens (RFC 6749 section 3.3) that resources may ask for."""
-    accepted = "scope tokens such as mcp:read, each once, separated by blanks"
-    tokens = each_once(value.split(), accepted)
+    accepted = "scope tokens such as mcp:read, each once, separated by blanks or commas"
+    tokens = each_once(words(value), accepted)
     for token in tokens:
         if not _SCOPE_TOKEN.fullmatch(token):
             raise RefusedError(f"{quoted(token)} is not a scope token (RFC 6749 section 3.3)", accepted)
@@ -189,9 +194,9 @@ def scopes(value: str) -> tuple[str, ...]:
 
 
 def proxies(value: str) -> tuple[str, ...]:
-    """Return IP addresses and networks in their canonical spelling, separated by blanks or commas."""
+    """Return IP addresses and networks in their canonical spelling."""
     accepted = "IP addresses or networks such as 10.0.0.0/8, each once, separated by blanks"
-    return each_once((_proxy(word, accepted) for word in value.replace(",", " ").split()), accepted)
+    return each_once((_proxy(word, accepted) for word in words(value)), accepted)
 
 
 def _proxy(word: str, accepted: str) -> str:

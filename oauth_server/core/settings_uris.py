@@ -5,19 +5,21 @@ from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 from oauth_server.core.hosts import authority_problem, is_host, is_loopback_host, without_brackets
-from oauth_server.core.settings_rules import RefusedError, each_once, quoted
+from oauth_server.core.redirect_uris import is_public_scheme, path_problem, private_use_problem, unmatchable
+from oauth_server.core.settings_rules import RefusedError, each_once, quoted, words
 
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# Schemes that a browser or the system acts on by itself can never be one application's own.
-_NOT_PRIVATE_USE = re.compile(
-    r"about|blob|chrome|data|file|filesystem|ftps?|https?|intent|jar|javascript|resource|sms|tel|vbscript"
-    r"|view-source|wss?"
-)
+_LAST_PORT = 65535
+# URIs may have commas: one separates where a blank, a line end, another comma or another scheme follows.
+_COMMA = re.compile(r",(?=[\s,]|\Z|[A-Za-z][A-Za-z0-9+.-]*:/)")
+# The origin of an application: scheme, host as its author chose it, and perhaps a port.
+_APPLICATION_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._~-]+)(?::([1-9][0-9]{0,4}))?/?")
 
 _HOSTS = "host names such as client.example.com or localhost:8443, separated by blanks"
 _HTTP_URI = "absolute http:// or https:// URIs without user information, query and fragment"
 _ORIGIN = "an http:// or https:// origin such as https://auth.example.com, without path, query and fragment"
+_ORIGINS = "origins such as https://app.example.com or app://obsidian.md, without path, each once"
 _PRIVATE_USE = "redirect URIs with a private-use scheme such as com.example.app:/callback, without fragment"
 _REDIRECT = "https:// URIs, http:// URIs on loopback, private-use schemes (com.example.app:/callback); no fragment"
 
@@ -31,14 +33,14 @@ def host(value: str) -> str:
 
 
 def hosts(value: str) -> tuple[str, ...]:
-    """Return hosts, each with a port where it has one that is not 443, separated by blanks or commas."""
-    return each_once(map(_authority, value.replace(",", " ").split()), f"{_HOSTS}, each once")
+    """Return hosts, each with a port where it has one that is not 443."""
+    return each_once(map(_authority, words(value)), f"{_HOSTS}, each once")
 
 
 def hosts_and_ports(value: str) -> tuple[str, ...]:
     """Return hosts as `hosts` does, but that 443 stays where it is written: such an entry means that port alone."""
-    words = value.replace(",", " ").split()
-    return each_once((_authority(word) + ":443" * word.endswith(":443") for word in words), f"{_HOSTS}, each once")
+    found = (_authority(word) + ":443" * word.endswith(":443") for word in words(value))
+    return each_once(found, f"{_HOSTS}, each once")
 
 
 def _authority(value: str) -> str:
@@ -57,18 +59,27 @@ def origin(value: str) -> str:
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Return origins separated by blanks or commas."""
-    words = value.replace(",", " ").split()
-    if "*" in words:
-        raise RefusedError(
-            "* would let every web site act with its visitors' tokens", f"{_ORIGIN}; several with blanks"
-        )
-    return each_once(map(origin, words), "each origin once")
+    """Return origins of web sites, and of applications whose scheme is their own (app://obsidian.md), lower-case."""
+    found = words(value)
+    if "*" in found:
+        raise RefusedError("* would let every web site act with its visitors' tokens", _ORIGINS)
+    if "null" in found:
+        raise RefusedError("null is the origin of every sandboxed page", _ORIGINS)
+    return each_once(map(_origin_of_any_kind, found), _ORIGINS)
+
+
+def _origin_of_any_kind(value: str) -> str:
+    if value.lower().startswith(("http:", "https:")):
+        return origin(value)
+    found = _APPLICATION_ORIGIN.fullmatch(value.lower())
+    if found is None or is_public_scheme(found[1]) or int(found[3] or 1) > _LAST_PORT:
+        raise RefusedError(f"{quoted(value)} is not an origin", _ORIGINS)
+    return value.lower().removesuffix("/")
 
 
 def resource_uris(value: str) -> tuple[str, ...]:
     """Return resource identifiers (RFC 8707 section 2), scheme and host lower-case, an origin without its slash."""
-    return each_once(map(_resource_uri, value.split()), f"{_HTTP_URI}, each once")
+    return each_once(map(_resource_uri, _uris(value)), f"{_HTTP_URI}, each once")
 
 
 def _resource_uri(value: str) -> str:
@@ -81,34 +92,36 @@ def _resource_uri(value: str) -> str:
 
 def redirect_uris(value: str) -> tuple[str, ...]:
     """Return redirect URIs exactly as written, since they are compared as strings (RFC 9700 section 2.1)."""
-    return each_once(map(_redirect_uri, value.split()), _REDIRECT)
+    return each_once(map(_redirect_uri, _uris(value)), _REDIRECT)
 
 
 def _redirect_uri(value: str) -> str:
     parts = _split(value, _REDIRECT)
     if parts.scheme not in _DEFAULT_PORTS:
-        return _private_use(value, parts, _REDIRECT)
-    problem = authority_problem(parts)
+        return _private_use(value, _REDIRECT)
+    problem = unmatchable(value) or authority_problem(parts) or path_problem(parts.path)
+    if problem is None and parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
+        problem = "is neither https nor on loopback"
     if problem is not None:
         raise RefusedError(f"{quoted(value)} {problem}", _REDIRECT)
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
-        raise RefusedError(f"{quoted(value)} is neither https nor on loopback", _REDIRECT)
     return value
 
 
 def private_use_uris(value: str) -> tuple[str, ...]:
     """Return redirect URIs with a private-use scheme (RFC 8252 section 7.1), exactly as written."""
-    return each_once(
-        (_private_use(uri, _split(uri, _PRIVATE_USE), _PRIVATE_USE) for uri in value.split()), _PRIVATE_USE
-    )
+    return each_once((_private_use(uri, _PRIVATE_USE) for uri in _uris(value)), _PRIVATE_USE)
 
 
-def _private_use(value: str, parts: SplitResult, accepted: str) -> str:
-    # RFC 8252 section 7.1: scheme, colon, path. The slash tells com.example.app:/callback from localhost:3000/callback.
-    rest = value[len(parts.scheme) + 1 :]
-    if not parts.scheme or _NOT_PRIVATE_USE.fullmatch(parts.scheme) or not rest.startswith("/"):
-        raise RefusedError(f"has a URI with the scheme {quoted(parts.scheme)} in a form not allowed here", accepted)
+def _private_use(value: str, accepted: str) -> str:
+    _split(value, accepted)
+    problem = unmatchable(value) or private_use_problem(value)
+    if problem is not None:
+        raise RefusedError(f"{quoted(value)} {problem}", accepted)
     return value
+
+
+def _uris(value: str) -> list[str]:
+    return _COMMA.sub(" ", value).split()
 
 
 def _split(value: str, accepted: str) -> SplitResult:

@@ -15,22 +15,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from oauth_server.core import documents as d
 from oauth_server.core.audit import foreign_origin
 from oauth_server.core.deployment import Deployment
-from oauth_server.core.hosts import is_loopback_host
+from oauth_server.core.hosts import is_loopback_host, is_loopback_origin
 from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.gate.fields import first, values
 
 ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
 ANY_ORIGIN = "/.well-known/"
-NAMED_ORIGINS = (
-    MCP_PATH,
+# What a page of another origin may call: each answers to a credential in the request, and none to a cookie.
+BEARER = (
     d.TOKEN_PATH,
     d.REGISTER_PATH,
     d.DEFAULT_TOKEN_PATH,
     d.DEFAULT_REGISTER_PATH,
     d.REVOKE_PATH,
     d.USERINFO_PATH,
-    d.TEST_PATH,
 )
 EXPOSED = (
     "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
@@ -69,7 +68,7 @@ class Guard:
                 await _refuse(scope, self._secured(send), 421, sentence, seen)
                 return
         origin = first(scope, b"origin")
-        if path == MCP_PATH and origin is not None and origin not in self._deployment.origins:
+        if _is_mcp(path) and origin is not None and not self._admits(path, origin):
             sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
             await _refuse(scope, self._secured(send), 403, sentence, f"Origin {origin}")
             return
@@ -99,9 +98,14 @@ class Guard:
         """The Access-Control-Allow-Origin for this request; never with credentials."""
         if path.startswith(ANY_ORIGIN):
             return "*"
-        if path in NAMED_ORIGINS and origin is not None and origin in self._deployment.origins:
-            return origin
-        return None
+        return origin if origin is not None and self._admits(path, origin) else None
+
+    def _admits(self, path: str, origin: str) -> bool:
+        """Whether pages of this origin may call this path and read the answer."""
+        bearer = _is_mcp(path) or path in BEARER
+        if origin in self._deployment.origins:
+            return bearer or path == d.TEST_PATH
+        return bearer and self._deployment.admits_loopback_origins and is_loopback_origin(origin)
 
     def _secured(self, send: Send) -> Send:
         return self._decorated(send, None, named=False)
@@ -124,6 +128,10 @@ class Guard:
             await send(message)
 
         return decorated
+
+
+def _is_mcp(path: str) -> bool:
+    return path == MCP_PATH or path.startswith(f"{MCP_PATH}/")
 
 
 def _malformed(hosts: Sequence[str], version: str) -> bool:

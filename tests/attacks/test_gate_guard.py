@@ -215,9 +215,14 @@ def _events(connection: Connection) -> list[AuditEvent]:
 FOREIGN = (
     EVIL,
     "null",
-    "http://localhost",
-    "http://localhost:1",
-    "https://localhost:{port}",
+    "http://localhost.evil.example",
+    "http://evil.localhost",
+    "http://localhost@evil.example",
+    "http://localhost:x",
+    "http://localhost:6274/",
+    "http://localhost:6274 http://localhost:6274",
+    "app://localhost",
+    "localhost:6274",
     f"{FRIEND}.evil.example",
     f"{FRIEND}/",
     "",
@@ -318,3 +323,101 @@ async def test_without_configuration_only_the_own_origin_is_allowed(make_server:
         for origin, status in ((FRIEND, 403), (alone.url, 200)):
             reply = await http.post("/mcp", json=message("modern", "tools/list"), headers={**sent, "Origin": origin})
             assert reply.status_code == status
+
+
+LOOPBACK = (
+    "http://localhost:6274",
+    "http://127.0.0.1:6274",
+    "http://127.8.8.8",
+    "http://[::1]:6274",
+    "https://localhost:6274",
+    "http://localhost",
+    "http://localhost:1",
+)
+BEARER = ("/mcp", "/mcp/", "/token", "/register", "/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/userinfo")
+NOT_BEARER = (
+    "/", "/account", "/account/disconnect", "/authorize", "/oauth/authorize", "/oauth/logout", "/oauth/introspect",
+    "/oauth/register/x", "/oauth/test", "/none", "/mcpx", "/healthz",
+)  # fmt: skip
+
+
+def _allowed(reply: httpx2.Response) -> set[str]:
+    return {value for name, value in reply.headers.items() if name.startswith("access-control-allow-origin")}
+
+
+@pytest.mark.parametrize("origin", LOOPBACK)
+@pytest.mark.requirement("attack-67", "attack-68", "TR-13")
+async def test_pages_of_this_computer_use_a_loopback_issuer_without_a_setting(
+    make_server: MakeServer, origin: str
+) -> None:
+    async with make_server() as alone, alone.client() as http:
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-a"}
+        for path in BEARER:
+            preflight = await http.options(path, headers=asked)
+            assert (preflight.status_code, _allowed(preflight)) == (204, {origin}), path
+            assert _allowed(await http.post(path, headers={"Origin": origin})) == {origin}, path
+        token = await token_for(alone, "mcp:read")
+        for era in ERAS:
+            refused = await ask(http, era, "tools/list", headers={"Origin": origin})
+            assert refused.status_code == 401
+            assert "www-authenticate" in refused.headers["access-control-expose-headers"].lower()
+            served = await ask(http, era, "tools/list", token=token, headers={"Origin": origin})
+            assert len(result(served)["tools"]) == 6
+            assert "access-control-allow-credentials" not in served.headers
+
+
+@pytest.mark.parametrize("path", NOT_BEARER)
+@pytest.mark.requirement("attack-67", "attack-68")
+async def test_no_page_and_no_form_is_read_or_posted_by_another_page_of_this_computer(
+    make_server: MakeServer, path: str
+) -> None:
+    async with make_server() as alone, alone.client() as http:
+        for origin in LOOPBACK:
+            asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            for reply in (
+                await http.options(path, headers=asked),
+                await http.get(path, headers={"Origin": origin}),
+                await http.post(path, headers={"Origin": origin}),
+            ):
+                assert not _allowed(reply), (path, origin)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"MCP_OAUTH_REQUIRE_AUTH": "false"},
+        {"ENABLE_MCP_OAUTH": "false"},
+        {"MCP_OAUTH_ISSUER": "https://auth.example.com"},
+        {"MCP_OAUTH_ISSUER": "http://auth.example.com", "MCP_OAUTH_REQUIRE_HTTPS": "false"},
+    ],
+    ids=["no token is required", "no OAuth", "public issuer", "public issuer over http"],
+)
+@pytest.mark.requirement("attack-67", "TR-13")
+async def test_pages_of_this_computer_are_foreign_where_the_token_or_the_issuer_does_not_protect(
+    make_server: MakeServer, env: dict[str, str]
+) -> None:
+    async with make_server(**env) as other, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{other.port}") as http:
+        host = other.url.partition("//")[2]
+        for origin in LOOPBACK:
+            sent = {"Host": host, "Origin": origin}
+            refused = await http.post("/mcp", json=message("modern", "tools/list"), headers=sent)
+            assert (refused.status_code, _allowed(refused)) == (403, set())
+            for path in BEARER[2:]:
+                asked = {**sent, "Access-Control-Request-Method": "POST"}
+                assert not _allowed(await http.options(path, headers=asked)), path
+
+
+APPS = ("app://obsidian.md", "app://-", "tauri://localhost", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "vscode-webview://0a1b2c3d4e5f", "moz-extension://0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d", "capacitor://localhost")  # fmt: skip
+
+
+@pytest.mark.requirement("attack-67", "attack-68", "TR-13")
+async def test_an_application_that_is_listed_may_call_and_no_other(make_server: MakeServer) -> None:
+    async with make_server(MCP_OAUTH_ALLOW_ORIGINS="\n".join(APPS)) as server, server.client() as http:
+        token = await token_for(server, "mcp:read")
+        for origin in APPS:
+            served = await ask(http, "modern", "tools/list", token=token, headers={"Origin": origin})
+            assert (served.status_code, _allowed(served)) == (200, {origin})
+            for other in (origin + "x", origin.replace("://", "x://"), origin.partition("://")[0] + "://"):
+                refused = await ask(http, "modern", "tools/list", token=token, headers={"Origin": other})
+                assert (refused.status_code, _allowed(refused)) == (403, set()), other

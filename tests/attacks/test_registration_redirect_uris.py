@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from oauth_server.core.redirect_uris import KNOWN_PRIVATE_USE
 from tests.conftest import MakeServer
 from tests.support.browser import Browser, query_of
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
@@ -239,11 +240,45 @@ async def test_the_operator_may_allow_more_private_use_redirect_uris(make_server
         assert_error(reply, 400, "invalid_redirect_uri")
         await plain.close()
         browser = Browser(server.url)
-        for uri in (own, CURSOR):
+        for uri in (own, *KNOWN_PRIVATE_USE):
             client = await OAuthClient.register(server, redirect_uris=[uri])
             pkce = Pkce.new()
             location = await browser.authorize(client.url(pkce))
-            assert location.startswith(f"{uri}?")
+            assert location.startswith(f"{uri}{'&' if '?' in uri else '?'}code=")
             assert (await client.redeem(query_of(location)["code"], pkce)).status_code == 200
             await client.close()
         await browser.close()
+
+
+@pytest.mark.requirement("AS-21", "attack-52")
+async def test_a_refused_private_use_uri_names_the_setting_that_would_allow_it(client: OAuthClient) -> None:
+    setting = "MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS"
+    for uri in ("com.example.app:/callback", "windsurf://any/callback", "warp://mcp/other", "exp:///cb"):
+        reply = await register(client, redirect_uris=[uri])
+        assert_error(reply, 400, "invalid_redirect_uri")
+        assert setting in reply.json()["error_description"]
+    # What the operator could not list either.
+    for uri in (
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "warp://",
+        "mailto:a@b",
+        "localhost:1/cb",
+    ):
+        reply = await register(client, redirect_uris=[uri])
+        assert_error(reply, 400, "invalid_redirect_uri")
+        assert setting not in reply.json()["error_description"]
+
+
+def test_the_uris_of_known_clients_are_what_their_makers_say() -> None:
+    assert set(KNOWN_PRIVATE_USE) == {
+        "com.raycast:/oauth?package_name=Extension",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "grokbot://mcp/oauth/callback",
+        "raycast://oauth?package_name=Extension",
+        "vscode://vscode.github-authentication/did-authenticate",
+        "vscode-insiders://vscode.github-authentication/did-authenticate",
+        "warp://mcp/oauth2callback",
+        "warppreview://mcp/oauth2callback",
+    }

@@ -127,7 +127,7 @@ CURSOR = Recording(
             400,
             json={"redirect_uris": ["http://localhost:8787/callback", "evil://cursor/callback"]},
             has={"error": "invalid_redirect_uri"},
-            says="The redirect URI 'evil://cursor/callback' has a scheme that is neither https nor an allowed",
+            says="The redirect URI 'evil://cursor/callback' has a private-use scheme that is not allowed here",
         ),
     ),
 )

@@ -110,7 +110,7 @@ FROM_A_BROWSER = Recording(
             "OPTIONS",
             "/mcp",
             403,
-            {"Origin": "http://localhost:9999", "Access-Control-Request-Method": "POST"},
+            {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"},
             says="MCP_OAUTH_ALLOW_ORIGINS",
         ),
     ),

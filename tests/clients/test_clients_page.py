@@ -2,14 +2,19 @@
 
 import json
 import re
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
+import httpx2
 import pytest
+from mcp.client.auth import OAuthFlowError
+from mcp.shared.auth import AuthorizationCodeResult
 
 from tests.support.browser import Browser
+from tests.support.mcp_clients import Keychain, Person, sdk_auth
 from tests.support.mcp_http import ask, call, token_for
 from tests.support.npm import PACKAGES
 from tests.support.oauth import OAuthClient, Pkce
@@ -48,12 +53,37 @@ def test_versions_on_the_page_are_those_that_are_run() -> None:
     assert f"{PACKAGES['mcp-remote']} is run" in PAGE
 
 
+def _sentences() -> list[str]:
+    """What is read where something fails: the first column."""
+    rows = [row for row in PAGE.partition("## When it fails")[2].splitlines() if row.startswith("| ")]
+    return [row.split(" | ")[0].removeprefix("| ") for row in rows[1:]]
+
+
+@dataclass
+class Forgetful(Person):
+    """A client's callback handler that hands on nothing but the code and the state."""
+
+    async def callback(self) -> AuthorizationCodeResult:
+        return (await super().callback()).model_copy(update={"iss": None})
+
+
+@pytest.mark.requirement("AS-37")
+async def test_faults_of_clients_on_the_page_show_as_it_says(server: Running, browser: Browser) -> None:
+    sentence, redirected = _sentences()[-2:]
+    async with httpx2.AsyncClient(auth=sdk_auth(f"{server.url}/mcp", Forgetful(browser), Keychain())) as http:
+        with pytest.raises(OAuthFlowError, match=f"^{re.escape(sentence)}$"):
+            await http.post(f"{server.url}/mcp", json={})
+        reply = await http.post(f"{server.url}/mcp/", json={}, auth=None)
+    assert f"{reply.status_code} {reply.reason_phrase}" == redirected
+    assert reply.headers["location"] == "/mcp"
+
+
 @pytest.mark.requirement("AS-37")
 async def test_sentences_on_the_page_are_those_the_server_tells(
     server: Running, client: OAuthClient, browser: Browser
 ) -> None:
     pkce = Pkce.new()
-    foreign = {"Origin": "http://localhost:9999"}
+    foreign = {"Origin": "https://page.example"}
     read_alone = await token_for(server, "mcp:read", audience=[f"{server.url}/mcp"])
     write = await token_for(server, "mcp:write", audience=[f"{server.url}/mcp"])
     scheme = {"redirect_uris": ["app://callback"]}
@@ -72,7 +102,7 @@ async def test_sentences_on_the_page_are_those_the_server_tells(
         await ask(client.http, "legacy", "tools/call", {"name": "mcp_oauth_register_client"}, read_alone),
         await call(client.http, "legacy", CHECK, write, server_url="https://mcp.invalid", depth="active"),
     ]
-    told = [row.split(" | ")[0].removeprefix("| ") for row in PAGE.partition("## When it fails")[2].splitlines()[4:15]]
+    told = _sentences()[: len(replies)]
     for sentence, reply in zip(told, replies, strict=True):
         heard = unescape(reply.text) + unquote_plus(reply.headers.get("location", ""))
         assert sentence.replace("http://localhost:8000", server.url) in heard, sentence

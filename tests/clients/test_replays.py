@@ -38,8 +38,8 @@ async def test_a_local_client_is_answered_step_by_step(
 
 
 @pytest.mark.requirement("TR-13", "attack-68")
-async def test_a_client_in_a_page_is_served_where_the_operator_allowed_its_origin(make_server: MakeServer) -> None:
-    async with make_server(MCP_OAUTH_ALLOW_ORIGINS="http://localhost:6274") as server, server.client() as http:
+async def test_a_client_in_a_page_of_this_computer_is_served_without_a_setting(make_server: MakeServer) -> None:
+    async with make_server() as server, server.client() as http:
         await Replay(http, Browser(server.url), server.url).run(FROM_A_BROWSER.steps)
 
 

@@ -97,19 +97,32 @@ ACCEPTED = [
     ("MCP_OAUTH_REFRESH_GRACE", "0", 0),
     ("MCP_OAUTH_REFRESH_GRACE", "300", 300),
     ("MCP_OAUTH_SCOPE", "mcp:read  files.read", ("mcp:read", "files.read")),
+    ("MCP_OAUTH_SCOPE", "mcp:read,mcp:write, \n files.read ,", ("mcp:read", "mcp:write", "files.read")),
     ("MCP_OAUTH_ENABLE_PKCE", "yes", True),
+    (
+        "MCP_OAUTH_ALLOW_ORIGINS",
+        "APP://obsidian.md/\napp://-,TAURI://localhost vscode-webview://0a1b-2c chrome-extension://abcdefghijklmnop",
+        (
+            "app://obsidian.md",
+            "app://-",
+            "tauri://localhost",
+            "vscode-webview://0a1b-2c",
+            "chrome-extension://abcdefghijklmnop",
+        ),
+    ),
+    ("MCP_OAUTH_ALLOW_ORIGINS", "capacitor://localhost:8080", ("capacitor://localhost:8080",)),
     (
         "MCP_OAUTH_ALLOW_ORIGINS",
         "http://LOCALHOST:6274, https://b.example:443/,http://c",
         ("http://localhost:6274", "https://b.example", "http://c"),
     ),
-    ("MCP_OAUTH_TRUSTED_PROXIES", "10.0.0.0/8 192.0.2.1,2001:DB8::/32", ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32")),
+    ("MCP_OAUTH_TRUSTED_PROXIES", "10.0.0.0/8\n192.0.2.1,2001:DB8::/32", ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32")),
     ("MCP_OAUTH_DATABASE_URL", "sqlite:////data/oauth.db", "sqlite:////data/oauth.db"),
     ("MCP_OAUTH_DATABASE_URL", "sqlite:///C:/me@corp/o#1.db", "sqlite:///C:/me@corp/o#1.db"),
     ("MCP_OAUTH_DATABASE_URL", "postgresql://u:p%40@h:5432/db", "postgresql://u:p%40@h:5432/db"),
     ("MCP_OAUTH_DATABASE_URL", "postgres://h/db", "postgres://h/db"),
     ("MCP_OAUTH_CIMD", "off", "off"),
-    ("MCP_OAUTH_CIMD_HOSTS", "A.example:443, localhost:8443 [::1]:9", ("a.example", "localhost:8443", "[::1]:9")),
+    ("MCP_OAUTH_CIMD_HOSTS", "A.example:443,\nlocalhost:8443\t[::1]:9", ("a.example", "localhost:8443", "[::1]:9")),
     # 443 stays where it is written: without it, every port of the host is admitted.
     (
         "MCP_OAUTH_CHECK_HOSTS",
@@ -121,12 +134,33 @@ ACCEPTED = [
     ("MCP_OAUTH_KEY_ROTATION_DAYS", "3650", 3650),
     *(
         ("MCP_OAUTH_KEY_ENCRYPTION_KEY", value, pydantic.SecretStr(value))
-        for value in [ENCRYPTION_KEY, f"{ENCRYPTION_KEY}\n {ENCRYPTION_KEY}", f"none {ENCRYPTION_KEY}"]
+        for value in [
+            ENCRYPTION_KEY,
+            f"{ENCRYPTION_KEY}\n {ENCRYPTION_KEY}",
+            f"none {ENCRYPTION_KEY}",
+            f"{ENCRYPTION_KEY},{ENCRYPTION_KEY}",
+            f"none,\n{ENCRYPTION_KEY},",
+        ]
     ),
     ("MCP_OAUTH_AUDIT_RETENTION_DAYS", "0", 0),
     ("MCP_OAUTH_AUDIT_RETENTION_DAYS", "3650", 3650),
     ("MCP_OAUTH_ADMIN_USERNAME", "root", "root"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x zed://y/z", ("com.a:/x", "zed://y/z")),
+    (
+        "MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS",
+        "com.a:/x,zed://y/z,\n  a://b?c=1,2\n,exp:///cb, com.b:/,",
+        ("com.a:/x", "zed://y/z", "a://b?c=1,2", "exp:///cb", "com.b:/"),
+    ),
+    (
+        "MCP_OAUTH_CLIENT_REDIRECT_URIS",
+        "http://localhost/cb,http://127.0.0.1/cb,\nhttps://a.example/cb?ids=1,2 , com.app:/cb",
+        ("http://localhost/cb", "http://127.0.0.1/cb", "https://a.example/cb?ids=1,2", "com.app:/cb"),
+    ),
+    (
+        "MCP_OAUTH_RESOURCE_URI",
+        "https://a.example/mcp,https://b.example\nhttps://c.example/a,b",
+        ("https://a.example/mcp", "https://b.example", "https://c.example/a,b"),
+    ),
     ("MCP_TRANSPORT", "stdio", "stdio"),
     ("MCP_HOST", "[::]", "::"),
     ("MCP_HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104
@@ -175,7 +209,42 @@ BAD_ORIGINS = [
 REFUSED = [
     *((name, value) for name in [*FLAGS, "MCP_OAUTH_ENABLE_PKCE"] for value in ["maybe", "2", "true # comment"]),
     *((name, value) for name in ISSUERS for value in BAD_ORIGINS),
-    *(("MCP_OAUTH_ALLOW_ORIGINS", value) for value in [*BAD_ORIGINS, "*", "null", "http://a HTTP://A/"]),
+    *(
+        ("MCP_OAUTH_ALLOW_ORIGINS", value)
+        for value in [
+            *BAD_ORIGINS,
+            *[
+                "*",
+                "null",
+                "http://a HTTP://A/",
+                "app://a APP://A/",
+                "app://",
+                "app:///",
+                "app:a",
+                "app://*",
+                "app://a/b",
+            ],
+            *[
+                "app://a?b",
+                "app://u@a",
+                "file://",
+                "file://a",
+                "blob://a",
+                "data://a",
+                "javascript://a",
+            ],
+            *[
+                "about://blank",
+                "ws://a",
+                "wss://a",
+                "view-source://a",
+                "filesystem://a",
+                "app://a:b",
+                "app://a:0",
+                "1://a",
+            ],
+        ]
+    ),
     *(("MCP_OAUTH_ENABLE_PKCE", value) for value in ["false", "0", "OFF"]),
     *(("MCP_OAUTH_AUTO_APPROVE", value) for value in ["false", "True", "0", "a\nb"]),
     ("MCP_OAUTH_RESOURCE_URI", "mcp-server:8000"),
@@ -247,7 +316,7 @@ REFUSED = [
             "none",
             f"{ENCRYPTION_KEY} none",
             f"{ENCRYPTION_KEY} hunter2",
-            f"{ENCRYPTION_KEY},{ENCRYPTION_KEY}",
+            f"{ENCRYPTION_KEY};{ENCRYPTION_KEY}",
         ]
     ),
     ("MCP_OAUTH_KEY_ENCRYPTION_KEY", ENCRYPTION_KEY.replace("=", "\xe4")),
@@ -258,6 +327,25 @@ REFUSED = [
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "javascript:alert(1)"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "https://a.example/cb"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x#y"),
+    *(
+        ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", value)
+        for value in [
+            "warp://",
+            "warp:///",
+            "warp:",
+            "warp://*",
+            "warp://mcp/*",
+            "com.a:/x\\y",
+            "a://" + "b" * 2048,
+            "warp",
+        ]
+    ),
+    *(
+        ("MCP_OAUTH_CLIENT_REDIRECT_URIS", value)
+        for value in ["http://localhost:*/cb", "https://a.example/*", "warp://", "https://a.example/a\\b"]
+    ),
+    ("MCP_OAUTH_CLIENT_REDIRECT_URIS", "http://localhost/" + "c" * 2048),
+    ("MCP_OAUTH_CLIENT_REDIRECT_URIS", "http://localhost/a/../cb"),
     ("MCP_OAUTH_PRIVATE_USE_REDIRECT_URIS", "com.a:/x com.a:/x"),
     ("MCP_TRANSPORT", "sse"),
     *(("MCP_HOST", value) for value in ["http://localhost", "localhost:8000", "[::1", "a b", "fe80::1%eth0"]),
