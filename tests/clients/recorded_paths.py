@@ -47,7 +47,9 @@ EARLY = Recording(
         ),
         Send("and no session to end", "DELETE", "/mcp", 405, BEARER, answers={"allow": "POST"}),
         Send("the endpoint of the older transport is not here", "GET", "/sse", 404, says="{origin}/mcp"),
-        Send("no path is guessed: metadata is served", "POST", "/register", 404, json={}, says="{origin}/mcp"),
+        Send(
+            "the default endpoint is the one in the metadata", "POST", "/register", 400, json={}, says="redirect_uris"
+        ),
     ),
 )
 
