@@ -106,6 +106,11 @@ class Asked:
         return self.visit.trail[-1].answer.status if self.visit.trail else 0
 
     @property
+    def on_page(self) -> bool:
+        """Whether the request ended on an error page, and the client was told nothing."""
+        return not self.sent and self.status >= 400  # noqa: PLR2004 - the errors of HTTP
+
+    @property
     def refused(self) -> bool:
         """Whether the client was told an error, or the last page is one."""
         return bool(self.sent.get("error")) or self.status >= 400  # noqa: PLR2004 - the errors of HTTP

@@ -126,6 +126,28 @@ class Walk:
             missing("somebody has to sign in before the request is judged")
         return asked
 
+    async def told(self, changes: Changes, client: Client | None = None) -> Asked:
+        """Make a request whose error belongs to the client, as `attempt` does.
+
+        Before a sign-in a server shows a page rather than send the browser to the address of a client that it does not
+        know (RFC 9700 section 4.11.2). So after such a page somebody signs in, and the request is made again. Missing
+        where nobody does, or where the server keeps no session for them.
+        """
+        client = client or await self.clients.public()
+        asked = await self.attempt(changes, client)
+        if not asked.on_page:
+            return asked
+        if not self.watching:
+            missing("an error page is shown before anyone has signed in, which is right, and nobody signs in")
+        right = await self._ask(self.visitor.visit, client, {})
+        asked = await self._ask(self.visitor.visit, client, changes)
+        if not asked.on_page:
+            return asked
+        once_more = await self._ask(self.visitor.visit, client, {})
+        if not right.sent.get("code") or once_more.visit.signed_in is not None:
+            missing("an error page is shown before anyone has signed in, and the server asks for a sign-in each time")
+        return asked
+
     async def forged(self) -> Asked:
         """Make a right request, and send its consent as another site would; Missing when that cannot be done."""
         visitor = self.visitor

@@ -109,6 +109,46 @@ async def test_a_client_that_the_operator_registered_serves_where_registration_i
 # Servers that are right in another way
 
 
+def careful(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    """Show a page, before anyone has signed in, in place of each redirect with an error (RFC 9700 section 4.11.2)."""
+    error = "error=" in response.headers.get("location", "")
+    if request.url.path == "/authorize" and error and "cookie" not in request.headers:
+        return httpx2.Response(400, headers={"Content-Type": "text/html"}, text="<p>You would go to 127.0.0.1</p>")
+    return response
+
+
+ERRORS = {"authorize-error-to-client", "authorize-state-on-error", "authorize-error-characters", "iss-error"}
+
+
+async def test_page_before_a_sign_in_is_no_answer_and_the_request_is_made_again_after_it() -> None:
+    report, _ = await judged(careful)
+    assert ids(report, "fail", "warn", "error") == set()
+    assert {*ERRORS, "authorize-prompt-none"} <= ids(report, "pass")
+    for flaw in ERRORS:
+        found, _ = await judged(careful, {"iss-error": "iss-error"}.get(flaw, flaw))
+        assert flaw in ids(found, "fail", "warn"), flaw
+
+
+async def test_page_before_a_sign_in_is_not_held_against_a_server_to_which_nobody_signs_in() -> None:
+    report, _ = await judged(careful, visitor=None)
+    assert ids(report, "fail", "warn", "error") == set()
+    assert {*ERRORS, "authorize-prompt-none"} <= ids(report, "skip")
+    assert result(report, "authorize-error-to-client").summary == (
+        "an error page is shown before anyone has signed in, which is right, and nobody signs in"
+    )
+
+
+async def test_server_that_keeps_no_session_is_not_accused_of_its_pages_before_a_sign_in() -> None:
+    def forgetful(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if "code=" in response.headers.get("location", ""):
+            response.headers["Set-Cookie"] = "__Host-session=; Max-Age=0; Path=/; Secure"
+        return careful(request, response)
+
+    report, _ = await judged(forgetful)
+    assert ids(report, "fail", "error") == set()
+    assert ids(report, "skip") >= ERRORS
+
+
 async def test_plain_may_be_accepted_where_it_is_advertised() -> None:
     def plain(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         if not request.url.path.startswith("/.well-known/o"):

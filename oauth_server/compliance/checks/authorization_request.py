@@ -36,7 +36,7 @@ async def unknown_method(survey: Survey) -> Asked:
     It is the refusal that the rules about error responses are judged by: its answer belongs into the query.
     """
     changes: Changes = {"code_challenge_method": "S999"}
-    asked: Asked = await survey.walk.once("unknown method", lambda: survey.walk.attempt(changes))
+    asked: Asked = await survey.walk.once("unknown method", lambda: survey.walk.told(changes))
     return asked
 
 
@@ -193,10 +193,14 @@ async def prompt_none(survey: Survey) -> Verdict:
     url = await survey.walk.authorization_url(client, "mcp-oauth-audit" * 3, "mcp-oauth-audit", changes)
     visit = await Glance(survey, client.redirect_uri).visit(url)
     asked = Asked(client, "", "mcp-oauth-audit", url, visit, {})
+    if asked.on_page:
+        asked = await survey.walk.told(changes, client)
+        if issued(asked):  # nothing was left to ask
+            return judge("", "After a sign-in, none is shown", *shown(asked))
     error = asked.sent.get("error", [""])[0]
     if error in SILENT_ERRORS:
         return judge("", f"The client is told {error}", *shown(asked))
-    if not error and asked.status in range(200, 300) and is_page(visit.trail[-1]):
+    if not error and asked.status in range(200, 300) and is_page(asked.shown[0]):
         return judge("A page is shown", "", *shown(asked))
     raise Missing(f"the answer was {error or asked.status}, before prompt was looked at")
 
