@@ -13,7 +13,8 @@ from oauth_server.core.documents import TEST_PATH
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.services import Runtime
 from oauth_server.flow.front import Front
-from oauth_server.flow.routes import flow_routes, front_routes, health_routes
+from oauth_server.flow.probes import probe_routes
+from oauth_server.flow.routes import flow_routes, front_routes
 from oauth_server.gate.gate import Gate
 from oauth_server.gate.guard import Guard
 from oauth_server.gate.observed import Observed
@@ -66,7 +67,7 @@ def http_face(
         routes += flow_routes(runtime)
         routes += discovery_routes(deployment, runtime)
         routes.append(Route(TEST_PATH, ProtectedTest(runtime)))
-    routes += health_routes(runtime)
+    routes += probe_routes(runtime)
     gate = Gate(mcp_app, runtime, front.at_mcp)
     routes += (Route(MCP_PATH, gate), Route(f"{MCP_PATH}/", gate))
     face = Face(routes, deployment, mcp_app.lifespan, traced=traced)

@@ -20,7 +20,7 @@ from oauth_server.app.waiting import raise_file_limit
 from oauth_server.core.settings import Settings, SettingsError
 
 DRAIN_SECONDS: Final = 5  # what is being answered at the end may take as long
-NOTICE_SECONDS: Final = 3.0  # in which a proxy learns from /readyz that it is to send nothing more
+NOTICE_SECONDS: Final = 3.0  # in which a proxy learns from /routez that it is to send nothing more
 LAST_LOOK: Final = 0.1  # seconds for what was sent before the listener closed to be read
 BACKLOG: Final = 2048  # connections that wait to be accepted
 Socket = socket.socket

@@ -59,6 +59,11 @@ class Keys:
         """The key that signs ID tokens and introspection; raises TemporarilyUnavailableError where none can."""
         return self._signer("id", self.id)
 
+    @property
+    def can_sign(self) -> bool:
+        """Whether every kind of token can be signed."""
+        return None not in self._signing.values()
+
     def require_signers(self) -> None:
         """Raise TemporarilyUnavailableError unless every kind of token can be signed."""
         _ = self.sign_access, self.sign_id

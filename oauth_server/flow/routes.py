@@ -7,23 +7,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from oauth_server.core import documents as d
-from oauth_server.core.errors import TemporarilyUnavailableError
 from oauth_server.core.services import Runtime, Services
 from oauth_server.flow import pages
 from oauth_server.flow.account import Account
 from oauth_server.flow.authorize import Authorize
 from oauth_server.flow.client_configuration import Configure
 from oauth_server.flow.front import Front
-from oauth_server.flow.http import Endpoint, Handler, json_reply
+from oauth_server.flow.http import Endpoint, Handler
 from oauth_server.flow.introspect import Introspect
 from oauth_server.flow.logout import Logout
 from oauth_server.flow.register import Register
 from oauth_server.flow.revoke import Revoke
 from oauth_server.flow.token import Token
 from oauth_server.flow.userinfo import Userinfo
-from oauth_server.store.errors import StoreUnavailableError
-from oauth_server.store.verbs import meta
-from oauth_server.store.verbs.revocations import current_epoch
 
 
 async def _style(_request: Request) -> Response:
@@ -85,36 +81,3 @@ def flow_routes(runtime: Runtime) -> list[Route]:
 def front_routes(front: Front) -> list[Route]:
     """The start page, and the stylesheet of all pages."""
     return [Route("/", Endpoint(get=front.get, post=front.post)), Route(pages.STYLESHEET_PATH, Endpoint(get=_style))]
-
-
-def health_routes(runtime: Runtime) -> list[Route]:
-    """/healthz: no new start is needed. /readyz: the store answers, tokens can be signed, no end is near.
-
-    A database that is out of reach is no reason to start anew: it says so at /readyz alone.
-    """
-
-    async def health(_request: Request) -> Response:
-        failure = runtime.services.failure
-        if failure is not None:
-            return json_reply({"status": "failed", "reason": failure}, 503)
-        return json_reply({"status": "ok"})
-
-    async def ready(_request: Request) -> Response:
-        if runtime.draining:
-            return json_reply({"status": "draining"}, 503, {"Retry-After": "5"})
-        services, store = runtime.services, "unreachable"
-        try:
-            await services.store.read(current_epoch)
-            services.revoked.require_trust()
-            store = "not writable"
-            if services.store.write_failed:  # only then, so that a probe costs no write
-                await services.store.write(meta.remember, "written_by_readyz", "")
-        except StoreUnavailableError:
-            return json_reply({"status": "unavailable", "store": store}, 503, {"Retry-After": "5"})
-        try:
-            services.tokens.keys.require_signers()
-        except TemporarilyUnavailableError:
-            return json_reply({"status": "unavailable", "store": "ok", "keys": "unreadable"}, 503, {"Retry-After": "5"})
-        return json_reply({"status": "ready", "store": "ok"})
-
-    return [Route("/healthz", Endpoint(get=health)), Route("/readyz", Endpoint(get=ready))]

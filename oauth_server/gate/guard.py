@@ -20,7 +20,7 @@ from oauth_server.core.refusal_log import refused
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.gate.fields import first, values
 
-ANY_HOST = ("/healthz", "/readyz")  # load balancers ask by address
+ANY_HOST = ("/healthz", "/routez", "/readyz")  # load balancers ask by address
 ANY_ORIGIN = "/.well-known/"
 # What a page of another origin may call: each answers to a credential in the request, and none to a cookie.
 BEARER = (

@@ -13,10 +13,12 @@ from tests.support.server import Running
 async def test_a_server_that_drains_is_alive_and_not_ready(server: Running) -> None:
     async with server.client() as http:
         assert (await http.get("/readyz")).json() == {"status": "ready", "store": "ok"}
+        assert (await http.get("/routez")).json() == {"status": "ok"}
         server.server.runtime.drain()
-        reply = await http.get("/readyz")
-        assert (reply.status_code, reply.json()) == (503, {"status": "draining"})
-        assert reply.headers["retry-after"] == "5"
+        for path in ("/readyz", "/routez"):
+            reply = await http.get(path)
+            assert (reply.status_code, reply.json()) == (503, {"status": "draining"})
+            assert reply.headers["retry-after"] == "5"
         assert (await http.get("/healthz")).status_code == 200
 
 
@@ -32,7 +34,7 @@ async def test_behind_a_proxy_it_serves_on_for_three_seconds_and_asks_for_no_fur
         try:
             while True:
                 async with httpx2.AsyncClient(base_url=url, timeout=10) as http:
-                    ready, other = await http.get("/readyz"), await http.get("/.well-known/jwks.json")
+                    ready, other = await http.get("/routez"), await http.get("/.well-known/jwks.json")
                 seen.append((ready.status_code, other.status_code, other.headers.get("connection", "")))
                 told = time.monotonic()
         except httpx2.TransportError:  # refused, or taken by a socket that was closed at that moment

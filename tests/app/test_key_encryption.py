@@ -117,15 +117,19 @@ async def test_where_no_key_can_be_read_any_more_nothing_is_used_up_and_the_key_
             assert_error(reply, 503, "temporarily_unavailable")
             assert reply.headers["retry-after"] == "5"
     async with server.client() as http:
-        ready, alive, keys = [await http.get(path) for path in ("/readyz", "/healthz", "/.well-known/jwks.json")]
-        assert (ready.status_code, ready.json()["keys"]) == (503, "unreadable")
+        ready, route, alive, keys = [
+            await http.get(path) for path in ("/readyz", "/routez", "/healthz", "/.well-known/jwks.json")
+        ]
+        for probe in (ready, route):
+            assert (probe.status_code, probe.json()["keys"]) == (503, "unreadable")
+            assert probe.headers["retry-after"] == "5"
         assert alive.status_code == keys.status_code == 200
         assert [key["alg"] for key in keys.json()["keys"]] == ["RS256"]
         assert (await ask(http, "modern", "tools/list", token=tokens["access_token"])).status_code == 401
         # It signs nothing, so that it may be retired although it is the last.
         assert await KeyRotation(server.services.store, load({}), server.clock).retire("theirs") == "retired"
         await server.services.revoked.refresh()
-        assert (await http.get("/readyz")).status_code == 200
+        assert [(await http.get(path)).status_code for path in ("/readyz", "/routez")] == [200, 200]
     assert (await client.redeem(code, pkce)).status_code == 200
     assert (await client.refresh(tokens["refresh_token"])).status_code == 200
 

@@ -92,6 +92,7 @@ def test_no_secret_stands_in_the_file_and_no_privilege_is_asked_for() -> None:
 
 def test_each_starts_after_what_it_needs_and_has_the_time_to_drain() -> None:
     assert "HEALTHCHECK" in DOCKERFILE
+    assert "127.0.0.1:8000/routez" in SERVICES["replica-1"]["healthcheck"]["test"][-1]
     assert "pg_isready" in SERVICES["postgres"]["healthcheck"]["test"]
     healthy = {"condition": "service_healthy"}
     assert SERVICES["replica-1"]["depends_on"] == {"postgres": healthy}
@@ -123,5 +124,5 @@ def test_caddy_takes_its_file_and_would_never_send_a_post_twice() -> None:
     assert found["admin"]["disabled"] is True
     assert [server["listen"] for server in found["apps"]["http"]["servers"].values()] == [[":8443"]]
     assert found["apps"]["pki"]["certificate_authorities"]["local"]["install_trust"] is False
-    assert '"uri":"/readyz"' in text
+    assert '"uri":"/routez"' in text
     assert "retry_match" not in text

@@ -29,6 +29,7 @@ LATER = {
     "/account",
     "/healthz",
     "/readyz",
+    "/routez",
     "/mcp",
     "/mcp/",  # leads to /mcp
 }

@@ -1,9 +1,10 @@
 """Outages as they are, with the server as a process of its own, on PostgreSQL: what answers, after how long, and since when again.
 
-    uv run --group test python -m tests.endurance.outages [--trust]
+    uv run --group test python -m tests.endurance.outages [--trust] [--behind-caddy]
 
 Prints a line for each outage, and ends with status 1 where a promise is broken. `--trust` also waits for the minute after
-which nothing remembered is trusted, twice: with PostgreSQL silent, and with the process itself stopped.
+which nothing remembered is trusted, twice: with PostgreSQL silent, and with the process itself stopped. `--behind-caddy`
+asks two replicas through the Caddyfile of compose.scale.yml, and each outage has lasted for longer than it takes to look.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from tests.support.outage import Witness
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.program import SERVER, Program, environment, free_port, program
 from tests.support.server import PASSWORD, Running
+from tests.support.site import LOOKS, site_on
 
 BOUND = 15.0  # seconds in which every request is answered
 
@@ -35,16 +37,18 @@ def say(text: str) -> None:
 
 @dataclass
 class Stage:
-    """A server process, its database, what stands between them, and a client."""
+    """Server processes, their database, what stands between them, and a client; `looks`: seconds until a proxy noticed."""
 
-    process: Program
+    processes: list[Program]
     postgres: Postgres
     proxy: FaultProxy
     witness: Witness
+    looks: float = 0.0
 
     async def outage(self, name: str, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
         """Everything at once when it begins, and again when it is known; then until it is over."""
         await begin()
+        await asyncio.sleep(self.looks)
         await self.witness.everything_else_is_unavailable()
         first = self.witness.seconds
         await self.witness.everything_else_is_unavailable()
@@ -124,11 +128,14 @@ class Stage:
             f"silent for longer: tokens verified for {trusted:.1f} s; ready after {await self.witness.recovered():.2f} s"
         )
         assert TRUSTED_SECONDS - 2 < trusted < TRUSTED_SECONDS + 2
-        self.process.process.send_signal(signal.SIGSTOP)
+        if self.looks:
+            return  # what a proxy says about processes that stand still is its own affair
+        [process] = [each.process for each in self.processes]
+        process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(TRUSTED_SECONDS + 2)
         asked = asyncio.create_task(self.witness.client.http.get("/oauth/test", headers=self.witness.bearer))
         await asyncio.sleep(0.1)
-        self.process.process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
         status = (await asked).status_code
         say(
             f"stopped for a minute and let go on: the first answer is {status}; ready after {await self.witness.recovered():.2f} s"
@@ -136,21 +143,26 @@ class Stage:
         assert status == 503
 
 
-async def endure(trust: bool) -> None:
+async def endure(*, trust: bool, behind_caddy: bool) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         postgres = stack.enter_context(postgres_server())
         proxy = await stack.enter_async_context(fault_proxy(stack.enter_context(postgres.database())))
-        port = free_port()
-        own = {"MCP_PORT": str(port), "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_DATABASE_URL": proxy.url}
-        process = await stack.enter_async_context(program(*SERVER, env=environment(folder, **own)))
-        url = f"http://localhost:{port}"
-        await process.ready(url)
-        server = Running(url, port, ManualClock(), None, proxy.url)
-        witness = await stack.enter_async_context(Witness.signed_in(server))
+        if behind_caddy:
+            site = await stack.enter_async_context(site_on(proxy.url, folder))
+            witness = await stack.enter_async_context(Witness.signed_in(site))
+            stage = Stage([*site.replicas.programs.values()], postgres, proxy, witness, LOOKS)
+        else:
+            port = free_port()
+            own = {"MCP_PORT": str(port), "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_DATABASE_URL": proxy.url}
+            process = await stack.enter_async_context(program(*SERVER, env=environment(folder, **own)))
+            url = f"http://localhost:{port}"
+            await process.ready(url)
+            server = Running(url, port, ManualClock(), None, proxy.url)
+            witness = await stack.enter_async_context(Witness.signed_in(server))
+            stage = Stage([process], postgres, proxy, witness)
         witness.client.http.timeout = 30
         await witness.tokens_verify()  # the first call of a tool takes longer
-        stage = Stage(process, postgres, proxy, witness)
         await stage.outage("refused", proxy.refuse, proxy.listen)
         await stage.outage("silent", stage.silence, stage.sound)
         for delay in (0.1, 0.3, 1.0):
@@ -159,14 +171,16 @@ async def endure(trust: bool) -> None:
             await stage.restarted(how)
         if trust:
             await stage.distrust()
-        assert "Traceback" not in process.err, process.err
+        for each in stage.processes:
+            assert "Traceback" not in each.err, each.err
 
 
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trust", action="store_true")
-    asyncio.run(endure(parser.parse_args().trust))
+    parser.add_argument("--behind-caddy", action="store_true")
+    asyncio.run(endure(**vars(parser.parse_args())))
     return 0
 
 

@@ -27,8 +27,8 @@ def say(text: str) -> None:
 async def roll(folder: Path, rounds: int, clients: int) -> int:
     """Run, tell, and judge."""
     ends = []
-    with postgres_server() as postgres:
-        async with site_on(postgres, folder) as site:
+    with postgres_server() as postgres, postgres.database() as database:
+        async with site_on(database, folder) as site:
             async with Traffic(site, clients) as traffic:
                 for _ in range(rounds):
                     for number in (0, 1):

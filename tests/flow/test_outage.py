@@ -76,7 +76,7 @@ async def test_readiness_tells_and_liveness_does_not_lie(server: Running, outage
         outage()
         ready = await http.get("/readyz")
         assert (ready.status_code, ready.json()["store"], ready.headers["retry-after"]) == (503, "unreachable", "5")
-        assert (await http.get("/healthz")).status_code == 200
+        assert [(await http.get(path)).status_code for path in ("/healthz", "/routez")] == [200, 200]
 
 
 async def test_a_defect_is_a_server_error_that_tells_nothing(

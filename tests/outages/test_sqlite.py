@@ -158,3 +158,5 @@ async def test_a_process_without_its_writer_is_not_alive(server: Running) -> Non
     async with server.client() as http:
         live = await http.get("/healthz")
         assert (live.status_code, live.json()["reason"]) == (503, "the thread that writes has ended")
+        route = await http.get("/routez")
+        assert (route.status_code, route.json()) == (503, live.json())

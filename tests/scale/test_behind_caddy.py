@@ -28,8 +28,9 @@ pytestmark = pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is 
 
 @pytest.fixture(scope="module")
 async def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with site_on(postgres, tmp_path_factory.mktemp("site")) as found:
-        yield found
+    with postgres.database() as database:
+        async with site_on(database, tmp_path_factory.mktemp("site")) as found:
+            yield found
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx2
 
-from tests.support.browser import Browser
+from tests.support.journey import Place, person
 from tests.support.mcp_http import ERAS, READ_TOOL, call, result
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
-from tests.support.server import Running
 
 LIMIT = 20.0  # seconds; whatever takes longer hangs
 
@@ -21,18 +20,18 @@ LIMIT = 20.0  # seconds; whatever takes longer hangs
 class Witness:
     """A client that signed in before; `seconds` has how long the slowest answer of the last look took."""
 
-    server: Running
+    place: Place
     client: OAuthClient
     tokens: dict[str, Any]
     seconds: float = 0.0
 
     @classmethod
     @asynccontextmanager
-    async def signed_in(cls, server: Running) -> AsyncIterator["Witness"]:
+    async def signed_in(cls, place: Place) -> AsyncIterator["Witness"]:
         """Walk a whole flow while everything works, and watch from then on."""
-        browser, client = Browser(server.url), OAuthClient(server)
+        browser, client = person(place), OAuthClient(place)  # type: ignore[arg-type]
         try:
-            yield cls(server, client, await client.tokens(browser, scope="openid mcp:read mcp:write"))
+            yield cls(place, client, await client.tokens(browser, scope="openid mcp:read mcp:write"))
         finally:
             await browser.close()
             await client.close()
@@ -48,6 +47,12 @@ class Witness:
         for era in ERAS:
             assert not result(await call(http, era, READ_TOOL, token)).get("isError")
 
+    async def documents_are_served(self) -> None:
+        """The key set and the metadata."""
+        for path in ("jwks.json", "oauth-authorization-server", "oauth-protected-resource/mcp"):
+            reply = await self.client.http.get(f"/.well-known/{path}")
+            assert reply.status_code == 200, (reply.status_code, reply.text)
+
     async def no_token_verifies(self) -> None:
         """Neither there; and nowhere is a good token called bad."""
         http, token = self.client.http, self.tokens["access_token"]
@@ -61,7 +66,8 @@ class Witness:
 
     async def health(self) -> tuple[int, int]:
         """The status of /healthz and of /readyz."""
-        live, ready = await self.client.http.get("/healthz"), await self.client.http.get("/readyz")
+        live, route, ready = [await self.client.http.get(path) for path in ("/healthz", "/routez", "/readyz")]
+        assert route.status_code == live.status_code  # what fails for all replicas is no reason to ask another one
         if ready.status_code != 200:
             assert ready.headers["retry-after"] == "5"
         return live.status_code, ready.status_code
@@ -71,6 +77,7 @@ class Witness:
         http, form = self.client.http, {"token": "x", "client_id": self.client.client_id}
         refresh = {"grant_type": "refresh_token", "refresh_token": self.tokens["refresh_token"], **form}
         code = {"grant_type": "authorization_code", "code": "x", "code_verifier": "v" * 43, **form}
+        session = "__Host-mcp_session" if http.base_url.scheme == "https" else f"mcp_session_{http.base_url.port}"
         began = time.monotonic()
         replies = await asyncio.wait_for(
             asyncio.gather(
@@ -80,7 +87,7 @@ class Witness:
                 http.post("/oauth/introspect", data={**form, "client_id": "not-in-memory"}),
                 http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}),
                 http.get("/oauth/userinfo", headers=self.bearer),
-                http.get(self.client.url(Pkce.new()), headers={"Cookie": f"mcp_session_{http.base_url.port}=x"}),
+                http.get(self.client.url(Pkce.new()), headers={"Cookie": f"{session}=x"}),
             ),
             LIMIT,
         )

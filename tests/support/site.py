@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.postgres import Postgres
 from tests.support.program import free_port
 from tests.support.replicas import Replicas, caddy, replicas
 
@@ -30,11 +29,10 @@ class Site:
 
 
 @asynccontextmanager
-async def site_on(postgres: Postgres, folder: Path) -> AsyncIterator[Site]:
-    """Start all of it; ready when this returns."""
+async def site_on(database: str, folder: Path) -> AsyncIterator[Site]:
+    """Start all of it on a PostgreSQL; ready when this returns."""
     port = free_port()
     async with AsyncExitStack() as stack:
-        database = stack.enter_context(postgres.database())
         pair = await stack.enter_async_context(replicas(folder, database, f"https://localhost:{port}"))
         proxy = await stack.enter_async_context(caddy(folder, port, pair.ports))
         yield Site(pair.url, ssl.create_default_context(cafile=proxy.authority), pair)
