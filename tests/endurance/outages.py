@@ -122,6 +122,7 @@ class Stage:
         while (await self.witness.client.http.get("/oauth/test", headers=self.witness.bearer)).status_code == 200:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         trusted = time.monotonic() - began
+        await asyncio.sleep(self.looks)  # two replicas did not look at the same moment
         await self.witness.no_token_verifies()
         await self.sound()
         say(
