@@ -135,7 +135,7 @@ class Store:
 
     async def _run(self, kind: Literal["read", "write"], circuit: Circuit, job: Callable[[Connection], T]) -> T:
         circuit.check()  # before waiting for a thread, all of which may wait for the database
-        work = Work(self._write_engine if kind == "write" else self._read_engine, job)
+        work = Work(self._write_engine if kind == "write" else self._read_engine, job, reads=kind == "read")
         with _TOLD:
             try:
                 with anyio.fail_after(ANSWER_SECONDS):

@@ -22,11 +22,15 @@ PAUSE: Final = 0.02  # seconds before it runs again, at most, and twice as long 
 
 
 class Work(Generic[T]):
-    """A verb, the engine it runs on, and whatever connection it holds at the moment."""
+    """A verb, the engine it runs on, and whatever connection it holds at the moment.
 
-    def __init__(self, engine: Engine, verb: Callable[[Connection], T]) -> None:
+    `reads` says that the verb changes nothing.
+    """
+
+    def __init__(self, engine: Engine, verb: Callable[[Connection], T], *, reads: bool) -> None:
         self._engine = engine
         self._verb = verb
+        self._reads = reads
         self._lock = threading.Lock()
         self._interrupt: Callable[[], None] | None = None
         self._cut = False
@@ -37,8 +41,8 @@ class Work(Generic[T]):
         """Run the verb in a transaction of its own, and commit.
 
         A conflict with other transactions is repeated a few times, and a connection that turned out to be dead once:
-        a verb changes nothing but through its transaction. Not where the connection was lost during the commit, since
-        nobody knows whether that took place. Raises CancelledError where it failed after its caller gave up: that tells
+        a verb changes nothing but through its transaction. A verb that writes does not run again where the connection
+        was lost during the commit, since nobody knows whether that took place. Raises CancelledError where it failed after its caller gave up: that tells
         nothing about the database.
         """
         try:
@@ -66,7 +70,7 @@ class Work(Generic[T]):
             except DBAPIError as error:
                 if getattr(error.orig, "sqlstate", None) in CONFLICTS:
                     conflicts += 1
-                elif error.connection_invalidated and not self._committing:
+                elif error.connection_invalidated and (self._reads or not self._committing):
                     lost += 1
                 else:
                     raise

@@ -113,6 +113,14 @@ async def test_a_refresh_whose_commit_was_not_answered_is_repeated_within_the_gr
     await scene.witness.recovered()
 
 
+async def test_a_read_whose_commit_was_not_answered_is_repeated_and_not_noticed(scene: Scene) -> None:
+    for _ in range(5):
+        scene.proxy.cut_after = b"COMMIT"  # a look for revocations may meet it first
+        reply = await scene.witness.client.http.get("/oauth/userinfo", headers=scene.witness.bearer)
+        assert reply.status_code == 200, reply.text
+        assert scene.proxy.cut_after == b""
+
+
 async def test_a_connection_cut_before_the_commit_costs_nothing_and_is_not_noticed(scene: Scene) -> None:
     scene.proxy.cut_after = b"FOR UPDATE OF grants"
     reply = await scene.witness.client.refresh(scene.witness.tokens["refresh_token"])

@@ -16,6 +16,7 @@ from oauth_server.store.records import Revocation
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import meta, revocations
 from oauth_server.store.work import TIMES
+from tests.support.fault_proxy import fault_proxy
 from tests.support.postgres import Postgres
 
 
@@ -89,6 +90,34 @@ async def test_a_statement_that_hangs_is_cut_off_and_undone(
     monkeypatch.undo()
     assert await postgres_store.read(meta.get, "half") is None
     assert not postgres_store._at_work
+
+
+async def test_a_commit_without_an_answer_is_repeated_for_a_read_and_for_no_write(url: str) -> None:
+    async with fault_proxy(url) as proxy:
+        store = await asyncio.to_thread(Store, proxy.url)
+        try:
+            await store.write(meta.remember, "n", "0")
+            runs: list[int] = []
+
+            def read(connection: Connection) -> str | None:
+                runs.append(1)
+                return meta.get(connection, "n")
+
+            def add(connection: Connection) -> None:
+                runs.append(1)
+                connection.execute(text("UPDATE meta SET value = value || 'x' WHERE name = 'n'"))
+
+            proxy.cut_after = b"COMMIT"
+            assert await store.read(read) == "0"
+            assert (proxy.cut_after, len(runs)) == (b"", 2)
+            runs.clear()
+            proxy.cut_after = b"COMMIT"
+            with pytest.raises(StoreUnavailableError):
+                await store.write(add)
+            assert len(runs) == 1
+            assert await store.read(meta.get, "n") == "0x"
+        finally:
+            await asyncio.to_thread(store.close)
 
 
 async def test_each_connection_has_its_timeouts(postgres_store: Store) -> None:
