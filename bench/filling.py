@@ -157,17 +157,17 @@ def _clients(size: Size, now: float) -> Iterator[tuple[Any, ...]]:
 
 
 _TOKEN: Final = (
-    *("token_hash", "grant_id", "issued_at", "idle_until", "used_at", "successor_hash", "sealed_successor"),
+    *("token_hash", "grant_id", "issued_at", "idle_until", "used_at", "successor_hash", "predecessor_hash"),
 )
 
 
 def _refresh_tokens(size: Size, now: float) -> Iterator[tuple[Any, ...]]:
-    sealed = bytes(59)
     last = TOKENS_OF_A_GRANT - 1
     for number in range(size.grants):
         grant_id = _named("grant", number)
         hashes = [_hash(f"token {number} {place}") for place in range(TOKENS_OF_A_GRANT)]
         for place in range(last):
             at = now - DAY + place
-            yield hashes[place], grant_id, at, at + 30 * DAY, at + 1, hashes[place + 1], sealed
-        yield hashes[last], grant_id, now - DAY + last, now + 29 * DAY, None, None, None
+            before = hashes[place - 1] if place else None
+            yield hashes[place], grant_id, at, at + 30 * DAY, at + 1, hashes[place + 1], before
+        yield hashes[last], grant_id, now - DAY + last, now + 29 * DAY, None, None, hashes[last - 1]

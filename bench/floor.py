@@ -67,6 +67,7 @@ async def _rotate(store: Store, number: int, turn: int) -> None:
         resource=None,
         now=stored.NOW,
         grace=30,
+        replays=64,
         permitted=stored.PERMITTED,
         successor=NewRefresh(after, stored.NOW + 1000),
         sealed=after * 3,

@@ -36,6 +36,8 @@ from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.services import Services
 from oauth_server.core.sessions import Sessions
 from oauth_server.core.settings import Settings, SettingsError
+from oauth_server.core.store_clock import StoreClock
+from oauth_server.core.successors import SealedSuccessors
 from oauth_server.core.tokens import Tokens
 from oauth_server.core.users import Users
 from oauth_server.outbound import Outbound
@@ -97,7 +99,9 @@ async def open_services(
         assertions = ClientAssertions(deployment, store, connect, rate_limits, clock)
         users = Users(store, revoked, clock)
         refusals = Refusals(store, clock)
-        grants = Grants(deployment, store, tokens, revoked, refusals, clock)
+        store_clock = StoreClock(store, clock)
+        await store_clock.compare()
+        grants = Grants(deployment, store, tokens, revoked, refusals, clock, store_clock)
         form_secrets = FormSecrets(store, settings, clock)
         revoked.on_key_change(form_secrets.reload)
         await form_secrets.open()
@@ -136,10 +140,10 @@ async def open_services(
             await store.write(meta.remember, ISSUER, deployment.issuer)
             await clients.configure(settings)
             password = await users.create_owner(settings)
-        jobs = [revoked.poll(), keys.tend(), form_secrets.tend(), rate_limits.run(), refusals.run()]
+        jobs = [revoked.poll(), keys.tend(), form_secrets.tend(), rate_limits.run(), refusals.run(), store_clock.run()]
         if serves_http and settings.enabled:
             housekeeping = Housekeeping(store, clock, audit_days=settings.audit_retention_days, steady=steady_clock)
-            jobs.append(housekeeping.run())
+            jobs += [housekeeping.run(), SealedSuccessors(store, store_clock, settings.refresh_grace).run()]
         async with _in_background(jobs):
             yield Opened(services, password)
     finally:

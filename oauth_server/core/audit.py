@@ -43,6 +43,7 @@ EventName = Literal[
     "sessions.ended",
     "token.issued",
     "token.refreshed",
+    "token.replayed",
     "token.revoked",
     "user.added",
     "user.disabled",

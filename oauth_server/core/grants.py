@@ -43,6 +43,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, grants, revocations, users
 
 CODE_LIFETIME: Final = 60  # seconds
+MOST_REPLAYS: Final = 64  # of one refresh token in its grace window: a client with many threads has no more
 REPLAY_AFTER: Final = 5  # seconds; an earlier second redemption is a twin of the first, not a theft
 
 
@@ -55,6 +56,7 @@ class Approval:
     redirect_uri: str
     challenge: str
     resources: tuple[str, ...]
+    requested: tuple[str, ...]  # the scope that the client asked for
     scope: tuple[str, ...]
     nonce: str | None
     consent_key: str  # the redirect URI under which the consent is remembered
@@ -82,6 +84,7 @@ class Grants:
         revoked: RevocationFilter,
         refusals: Refusals,
         clock: Clock,
+        store_clock: Clock,
     ) -> None:
         self._settings = deployment.settings
         self._resources = deployment.resources
@@ -90,6 +93,8 @@ class Grants:
         self._revoked = revoked
         self._refusals = refusals
         self._clock = clock
+        # What other processes wrote a few seconds ago is judged by it: their clocks may differ from this one.
+        self._store_clock = store_clock
         self.permitted = Permitted(
             configured=frozenset(self._settings.scope),
             unlimited=frozenset(IDENTITY),
@@ -124,8 +129,9 @@ class Grants:
             scope=approval.scope,
             nonce=approval.nonce,
             auth_time=approval.session.auth_time,
-            expires_at=now + CODE_LIFETIME,
+            expires_at=self._store_clock() + CODE_LIFETIME,
             document=_document(approval.client),
+            requested=approval.requested,
         )
         consent = (user.user_id, approval.client.client_id, approval.consent_key, approval.resources, approval.scope)
         happened = event(
@@ -166,7 +172,7 @@ class Grants:
 
         Raises InvalidGrantError, InvalidScopeError or InvalidTargetError.
         """
-        now = self._clock()
+        now, at = self._clock(), self._store_clock()
         fresh = random_token() if "refresh_token" in client.grant_types else None
         outcome = await self._store.write(
             audit.recorded,
@@ -177,22 +183,23 @@ class Grants:
             redirect_uri=form.get("redirect_uri"),
             challenge=pkce.challenge_of(form["code_verifier"]),
             resource=self._resources.one(resources),
-            now=now,
+            now=at,
             lifetime=CODE_LIFETIME,
             replay_after=REPLAY_AFTER,
             permitted=self.permitted,
-            refresh=self._refresh(fresh, now),
-            family_until=now + self._settings.refresh_token_max_age,
-            tokens_until=now + ACCESS_TOKEN_MAX,
+            refresh=self._refresh(fresh, at),
+            family_until=at + self._settings.refresh_token_max_age,
+            tokens_until=at + ACCESS_TOKEN_MAX,
         )
         issue = await self._judge("code.redeemed", client, outcome)
         return self._reply(client, issue, fresh, now)
 
     async def refresh(self, client: Client, form: Mapping[str, str], resources: list[str]) -> dict[str, Any]:
         """The token response for a refresh token. Raises InvalidGrantError, InvalidScopeError or InvalidTargetError."""
-        now, presented, fresh = self._clock(), form["refresh_token"], random_token()
-        sealed = _seal(presented).encrypt(_NONCE, fresh.encode(), None)
-        successor = NewRefresh(token_hash(fresh), now + self._settings.refresh_token_expiry)
+        now, at, presented, fresh = self._clock(), self._store_clock(), form["refresh_token"], random_token()
+        grace = self._settings.refresh_grace
+        sealed = _seal(presented).encrypt(_NONCE, fresh.encode(), None) if grace else None
+        successor = NewRefresh(token_hash(fresh), at + self._settings.refresh_token_expiry)
         outcome = await self._store.write(
             audit.recorded,
             lambda o: self._event("token.refreshed", client, o, now),
@@ -201,12 +208,13 @@ class Grants:
             client_id=client.client_id,
             scope=scopes.parse(form["scope"]) if "scope" in form else None,
             resource=self._resources.one(resources),
-            now=now,
-            grace=self._settings.refresh_grace,
+            now=at,
+            grace=grace,
+            replays=MOST_REPLAYS,
             permitted=self.permitted,
             successor=successor,
             sealed=sealed,
-            tokens_until=now + ACCESS_TOKEN_MAX,
+            tokens_until=at + ACCESS_TOKEN_MAX,
         )
         issue = await self._judge("token.refreshed", client, outcome)
         if issue.sealed_successor is not None:
@@ -260,6 +268,7 @@ class Grants:
             await self._revoked.catch_up()
         elif not outcome.code_ended:
             detail = f"{outcome.reason}; grant {outcome.grant_id or 'unknown'}"
+            name = "token.replayed" if outcome.reason == "repeated" else name
             await self._refusals.record(name, actor=outcome.username, client_id=client.client_id, detail=detail)
         raise _error(outcome)
 
@@ -268,6 +277,7 @@ class Grants:
         actor, detail = "", ""
         if isinstance(outcome, Issue):
             actor, detail = outcome.user.username, f"grant {outcome.grant_id}"
+            name = name if outcome.sealed_successor is None else "token.replayed"
         elif outcome.grant_revoked or outcome.code_ended:
             ended = f"grant {outcome.grant_id} revoked" if outcome.grant_revoked else "the code has ended"
             result, actor, detail = "failure", outcome.username, f"{outcome.reason}; {ended}"

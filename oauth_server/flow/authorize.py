@@ -214,6 +214,7 @@ class Authorize:
                 redirect_uri=turn.asked.redirect_uri,
                 challenge=turn.asked.challenge,
                 resources=turn.asked.resources,
+                requested=turn.asked.requested,
                 scope=scope,
                 nonce=turn.asked.nonce,
                 consent_key=same_but_port(turn.asked.redirect_uri),

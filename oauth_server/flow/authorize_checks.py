@@ -38,6 +38,7 @@ class AuthorizeRequest:
     pending: bool = False
     redirect_uri: str = ""
     challenge: str = ""
+    requested: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     prompt: frozenset[str] = frozenset()
@@ -163,6 +164,7 @@ def check_scope(request: AuthorizeRequest) -> None:
     wanted = () if text is None else scopes.parse(text)
     if text is None or wanted == ("offline_access",):
         wanted = (*(registered or (scopes.READ,)), *wanted)
+    request.requested = wanted
     known = c.capabilities(request.deployment.settings).scopes
     request.scope = tuple(scope for scope in wanted if scope in known)
     if not request.scope:

@@ -45,6 +45,16 @@ class Checkpoints:
             self._writes = 0
             self._wanted.set()
 
+    def empty(self) -> bool:
+        """Write all of the WAL back and cut its file to nothing, while nobody needs it; whether that was done."""
+        try:
+            with self._engine.connect() as connection:
+                busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        except (SQLAlchemyError, StoreUnavailableError) as error:
+            logger.debug("the WAL was not emptied: %s", first_line(error))
+            return False
+        return not busy
+
     def close(self) -> None:
         """End the thread."""
         self._closed = True

@@ -11,6 +11,8 @@ from oauth_server.store.errors import NotMovedError
 from oauth_server.store.schema import metadata
 
 BATCH = 1000
+# What is of use at the moment alone, and to whoever steals a copy for longer.
+LEFT_OUT = frozenset({("refresh_tokens", "sealed_successor")})
 _MODULUS = 2**256
 
 
@@ -60,7 +62,7 @@ def contents(connection: Connection, table: Table) -> Contents:
 
 
 def copy_rows(source: Connection, target: Connection) -> dict[str, int]:
-    """Copy every row into tables without any; how many there were, by table.
+    """Copy every row into tables without any, but for LEFT_OUT; how many rows there were, by table.
 
     Raises NotMovedError when the target does not hold afterwards what was read.
     """
@@ -81,7 +83,7 @@ def copy_rows(source: Connection, target: Connection) -> dict[str, int]:
 
 
 def _columns(table: Table) -> list[str]:
-    return sorted(table.c.keys())
+    return sorted(name for name in (column.name for column in table.c) if (table.name, name) not in LEFT_OUT)
 
 
 def _batches(connection: Connection, table: Table) -> Iterator[list[tuple[Any, ...]]]:

@@ -20,6 +20,8 @@ DURABLE = (
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
+    # What is deleted is overwritten, also in pages that nothing uses any more: a copy of the file has none of it.
+    "secure_delete=ON",
     # A reader that stays long makes the WAL grow; once it is gone, the file is cut to this many bytes again.
     "journal_size_limit=67108864",
     # Pages. A bound alone, within a commit: the WAL is written back beside the traffic (checkpoints.py).

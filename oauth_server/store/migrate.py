@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from oauth_server.store.engines import LOCK_TIMEOUT_MS
 from oauth_server.store.errors import StoreError
 
-HEAD = "0009"  # the newest revision in migrations/versions
-_KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009"})
+HEAD = "0010"  # the newest revision in migrations/versions
+_KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009", "0010"})
 _LOCK = 0x6D63706F61757468  # any constant will do: it names the PostgreSQL advisory lock of migrations
 
 

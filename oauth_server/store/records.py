@@ -158,6 +158,7 @@ class Code:
     auth_time: float
     expires_at: float
     document: bytes | None = None
+    requested: tuple[str, ...] | None = None  # None: not known, of an earlier release
 
 
 class NewRefresh(NamedTuple):
@@ -188,6 +189,11 @@ class Permitted:
     def within(self, scope: tuple[str, ...], granted: tuple[str, ...]) -> bool:
         """Whether a scope asks for nothing beyond what was granted."""
         return set(scope) <= self._closed(granted)
+
+    def part(self, scope: tuple[str, ...], granted: tuple[str, ...]) -> tuple[str, ...]:
+        """What of `scope` was granted, in its own order."""
+        allowed = self._closed(granted)
+        return tuple(s for s in scope if s in allowed)
 
     def for_resource(self, asked: str | None, granted: tuple[str, ...]) -> bool:
         """Whether the resource asked for, if any, was granted, or is part of one that was."""
@@ -231,6 +237,7 @@ RefusalReason = Literal[
     "scope",
     "resource",
     "reused",
+    "repeated",
     "revoked",
 ]
 

@@ -194,6 +194,8 @@ grants = Table(
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
     Column("document", LargeBinary),
+    # As in `codes`.
+    Column("requested", Words),
     Index("grants_by_user", "user_id"),
     Index("grants_by_client", "client_id", "document"),
     Index("grants_by_end", "expires_at"),
@@ -217,6 +219,8 @@ codes = Table(
     Column("expires_at", Double, nullable=False),
     Column("used_at", Double),
     Column("document", LargeBinary),
+    # The scope that the client asked for, of which the person may have granted less; NULL where that is not known.
+    Column("requested", Words),
     _index_where("codes_by_end", "expires_at", "used_at IS NULL"),
     Index("codes_by_grant", "grant_id"),
     Index("codes_by_client", "client_id", "document"),
@@ -233,10 +237,16 @@ refresh_tokens = Table(
     Column("idle_until", Double, nullable=False),
     Column("used_at", Double),
     Column("successor_hash", LargeBinary),
+    # While it may be handed out again: until it is used, or the grace window ends. In no backup and no copy.
     Column("sealed_successor", LargeBinary),
+    # The token that this one replaced; NULL for the first of a family.
+    Column("predecessor_hash", LargeBinary),
+    # How often the successor was handed out again.
+    Column("replays", Integer, nullable=False, server_default=text("0")),
     Index("refresh_tokens_by_grant", "grant_id"),
     # Of each family the current token alone: those it replaced stay as long as the family, and are not waded through.
     _index_where("refresh_tokens_by_end", "idle_until", "used_at IS NULL"),
+    _index_where("refresh_tokens_sealed", "used_at", "sealed_successor IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 

@@ -98,6 +98,13 @@ class Store:
         self.answers = True
         return answer
 
+    async def scrub(self) -> bool:
+        """Empty SQLite's write-ahead log, whose older pages still have what was deleted since; whether that was done.
+
+        What a PostgreSQL keeps of deleted rows is its operator's matter.
+        """
+        return self._writer is None or await anyio.to_thread.run_sync(self._writer.empty_log)
+
     @property
     def failure(self) -> str | None:
         """Why only a new start of the process can help; None where that would not help, or nothing is wrong."""

@@ -42,8 +42,8 @@ class Work(Generic[T]):
 
         A conflict with other transactions is repeated a few times, and a connection that turned out to be dead once:
         a verb changes nothing but through its transaction. A verb that writes does not run again where the connection
-        was lost during the commit, since nobody knows whether that took place. Raises CancelledError where it failed after its caller gave up: that tells
-        nothing about the database.
+        was lost during the commit, since nobody knows whether that took place. Raises CancelledError where it failed
+        after its caller gave up: that tells nothing about the database.
         """
         try:
             return self._repeated()

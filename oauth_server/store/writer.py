@@ -105,6 +105,10 @@ class Writer:
                 loop.call_at(until, self._watch, loop)
         return future
 
+    def empty_log(self) -> bool:
+        """Empty the write-ahead log while nobody needs it; whether that was done."""
+        return self._checkpoints.empty()
+
     @property
     def alive(self) -> bool:
         """Whether the thread runs, as it does until the end."""

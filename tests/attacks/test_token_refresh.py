@@ -135,9 +135,7 @@ async def test_a_refresh_token_is_of_no_use_to_another_client(
     assert (await client.refresh(second.json()["refresh_token"])).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "scope", ["mcp:read mcp:write", "mcp:read mcp:admin", "mcp:read openid", "mcp:read unheard-of"]
-)
+@pytest.mark.parametrize("scope", ["mcp:read mcp:admin", "mcp:read openid", "mcp:read unheard-of"])
 @pytest.mark.requirement("attack-46")
 async def test_a_refresh_cannot_widen_the_scope_and_does_not_rotate(
     server: Running, browser: Browser, client: OAuthClient, scope: str
@@ -148,6 +146,27 @@ async def test_a_refresh_cannot_widen_the_scope_and_does_not_rotate(
     assert_error(await client.refresh(first["refresh_token"], scope=scope), 400, "invalid_scope")
     assert rows(server) == before
     assert (await client.refresh(first["refresh_token"])).json()["scope"] == "mcp:read"
+
+
+@pytest.mark.parametrize("chosen", [["mcp:read"], ["mcp:read", "openid"], ["mcp:write"]])
+@pytest.mark.requirement("attack-46", "AS-39")
+async def test_a_refresh_may_repeat_the_scope_of_the_request_and_gets_what_was_granted(
+    server: Running, browser: Browser, client: OAuthClient, chosen: list[str]
+) -> None:
+    asked = "openid mcp:read mcp:write unheard-of"
+    tokens = await client.tokens(browser, scope=asked, consent=chosen)
+    granted = set(tokens["scope"].split())
+    assert granted == set(chosen)
+    allowed = granted | ({"mcp:read"} if "mcp:write" in granted else set())
+    for scope, expected in ((asked, allowed), (None, granted), ("mcp:write mcp:read", allowed - {"openid"})):
+        reply = await client.refresh(tokens["refresh_token"], scope=scope)
+        assert reply.status_code == 200, reply.text
+        tokens = reply.json()
+        assert set(tokens["scope"].split()) == expected
+    before = rows(server)
+    for scope in (f"{asked} mcp:admin", "mcp:admin", "unheard-of", *({"openid"} - granted)):
+        assert_error(await client.refresh(tokens["refresh_token"], scope=scope), 400, "invalid_scope")
+    assert rows(server) == before
 
 
 @pytest.mark.parametrize("scope", ['mcp:read "', "mcp:read \\", "mcp:read\tmcp:write", "mcp:réad", " "])

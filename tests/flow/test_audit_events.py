@@ -78,6 +78,7 @@ def _check(events: Events) -> None:
         "consent",
         "authorize",
         "token.refreshed",
+        "token.replayed",
         "grant.revoked",
         "password.",
         "sessions.",
@@ -99,6 +100,7 @@ def _check(events: Events) -> None:
         "password.confirmed",
         "password.confirmed.limited",
         "token.refreshed",
+        "token.replayed",
     }
 
 
@@ -136,7 +138,9 @@ async def _grants(server: Running, closing: AsyncExitStack) -> None:
     code = await client.code(browser, pkce)
     tokens = (await client.redeem(code, pkce)).json()
     await client.redeem(code, pkce)
-    await client.refresh(tokens["refresh_token"])
+    tokens = await client.tokens(browser)
+    for _ in range(2 + 64):
+        await client.refresh(tokens["refresh_token"])
     server.clock.advance(60)
     await client.refresh(tokens["refresh_token"])
     tokens = await client.tokens(browser)

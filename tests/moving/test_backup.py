@@ -209,7 +209,7 @@ def scramble(file: Path) -> None:
 
 def orphan(file: Path) -> None:
     with closing(sqlite3.connect(file)) as database:
-        database.execute("INSERT INTO grants VALUES ('g', 'nobody', 'nothing', '', '', 1, 1, 1, NULL, NULL)")
+        database.execute("INSERT INTO grants VALUES ('g', 'nobody', 'nothing', '', '', 1, 1, 1, NULL, NULL, NULL)")
         database.commit()
 
 

@@ -190,7 +190,7 @@ async def test_what_is_written_after_the_snapshot_is_not_in_it(used: str) -> Non
 
 async def test_a_copy_that_fails_half_way_leaves_no_file(tmp_path: Path, shell: Shell) -> None:
     with closing(sqlite3.connect(shell.database)) as database:
-        database.execute("INSERT INTO grants VALUES ('g', 'nobody', 'nothing', '', '', 1, 1, 1, NULL, NULL)")
+        database.execute("INSERT INTO grants VALUES ('g', 'nobody', 'nothing', '', '', 1, 1, 1, NULL, NULL, NULL)")
         database.commit()
     ended = await shell("copy", shell.location, f"sqlite:///{tmp_path}/copy.db")
     assert (ended.status, ended.out) == (1, "")

@@ -1,6 +1,7 @@
 """`migrate`, and a schema newer than the program, as their user sees them."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -9,6 +10,7 @@ from oauth_server.store.migrate import HEAD
 from tests.commands.conftest import Shell
 from tests.moving.conftest import MakeDatabase
 from tests.moving.test_copy import at_revision, sql
+from tests.support.databases import sql as run_sql
 from tests.support.program import SERVER, environment, run
 
 COMMANDS = (
@@ -89,3 +91,26 @@ async def test_a_newer_schema_is_refused_by_the_server(used: str, shell: Shell) 
     for ended in await asyncio.gather(*(run(*SERVER, *words.split(), env=env) for words in starts)):
         assert (ended.status, ended.out, len(ended.lines)) == (2, "", 1), ended
         assert "schema 9999, newer than this program knows" in ended.err
+
+
+@pytest.mark.requirement("attack-44")
+async def test_sealed_successors_from_before_are_cleared_but_for_those_of_this_moment(
+    engine: str, empty: MakeDatabase, shell: Shell
+) -> None:
+    url = empty(engine)
+    at_revision(url, "0007")
+    run_sql(url, "INSERT INTO users VALUES ('u', 'u', 'x', '', '', '', :no, :no, 1)", no=False)
+    run_sql(
+        url,
+        "INSERT INTO clients (client_id, name, auth_method, redirect_uris, grant_types, scope, application_type, "
+        "source, metadata, created_at) VALUES ('c', 'c', 'none', '[]', '[]', '', 'native', 'registered', '{}', 1)",
+    )
+    run_sql(url, "INSERT INTO grants VALUES ('g', 'u', 'c', '', '', 1, 1, 9e9, NULL, NULL)")
+    for name, used_at in (("old", time.time() - 400), ("new", time.time() - 10)):
+        row = "INSERT INTO refresh_tokens VALUES (:hash, 'g', 1, 9e9, :used_at, :hash, :sealed)"
+        run_sql(url, row, hash=name.encode(), used_at=used_at, sealed=b"sealed")
+    shell.env["MCP_OAUTH_DATABASE_URL"] = url
+    await shell.says("migrate")
+    kept = run_sql(url, "SELECT token_hash FROM refresh_tokens WHERE sealed_successor IS NOT NULL")
+    assert [bytes(hashed) for (hashed,) in kept] == [b"new"]
+    assert run_sql(url, "SELECT replays, predecessor_hash FROM refresh_tokens") == [(0, None)] * 2

@@ -159,6 +159,7 @@ class GrantMachine(RuleBasedStateMachine):
             redirect_uri="http://localhost:9/cb",
             challenge=pkce.challenge_of(VERIFIER),
             resources=resources,
+            requested=scope,
             scope=scope,
             nonce=None,
             consent_key="http://localhost/cb",

@@ -117,6 +117,7 @@ class Soak:
             redirect_uri=its.redirect_uris[0],
             challenge=challenge_of(VERIFIER),
             resources=(self.services.deployment.resources.root,),
+            requested=("mcp:read",),
             scope=("mcp:read",),
             nonce=None,
             consent_key="https://app.example/callback",

@@ -93,6 +93,7 @@ async def rotate(store: Store, text: str = "r1", new: str = "r2", **fields: Any)
         "resource": None,
         "now": NOW,
         "grace": 30,
+        "replays": 64,
         "permitted": PERMITTED,
         "successor": NewRefresh(sha(new), now + 1000),
         "sealed": f"sealed {new}".encode(),

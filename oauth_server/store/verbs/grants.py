@@ -35,9 +35,12 @@ _REFRESH: Final = Statement(
         refresh_tokens.c.idle_until,
         refresh_tokens.c.successor_hash,
         refresh_tokens.c.sealed_successor,
+        refresh_tokens.c.predecessor_hash,
+        refresh_tokens.c.replays,
         grants.c.grant_id,
         grants.c.client_id,
         grants.c.scope,
+        grants.c.requested,
         grants.c.resources,
         grants.c.auth_time,
         grants.c.expires_at,
@@ -83,12 +86,23 @@ _ADD_GRANT: Final = _insert(
     "created_at",
     "expires_at",
     "document",
+    "requested",
 )
-_ADD_REFRESH: Final = _insert(refresh_tokens, "token_hash", "grant_id", "issued_at", "idle_until")
+_ADD_REFRESH: Final = _insert(refresh_tokens, "token_hash", "grant_id", "issued_at", "idle_until", "predecessor_hash")
 _ROTATE: Final = Statement(
     update(refresh_tokens)
     .where(refresh_tokens.c.token_hash == bindparam("hashed"))
     .values(used_at=bindparam("now"), successor_hash=bindparam("successor"), sealed_successor=bindparam("sealed"))
+)
+_UNSEAL: Final = Statement(
+    update(refresh_tokens)
+    .where(refresh_tokens.c.token_hash == bindparam("hashed"), refresh_tokens.c.sealed_successor.is_not(None))
+    .values(sealed_successor=None)
+)
+_REPLAY: Final = Statement(
+    update(refresh_tokens)
+    .where(refresh_tokens.c.token_hash == bindparam("hashed"))
+    .values(replays=refresh_tokens.c.replays + 1)
 )
 _USED_AT: Final = Statement(select(refresh_tokens.c.used_at).where(refresh_tokens.c.token_hash == bindparam("hashed")))
 
@@ -191,15 +205,23 @@ def redeem_code(  # noqa: C901, PLR0911 - all checks of a redemption, in their o
         # Without a refresh token nothing of the grant outlives its access token.
         expires_at=tokens_until if refresh is None else family_until,
         document=row["document"],
+        requested=row["requested"],
     )
     if refresh is not None:
         _add_refresh(connection, grant_id, refresh, now)
     return Issue(grant_id, user, scope, resource or row["resources"][0], row["auth_time"], row["nonce"])
 
 
-def _add_refresh(connection: Connection, grant_id: str, refresh: NewRefresh, now: float) -> None:
+def _add_refresh(
+    connection: Connection, grant_id: str, refresh: NewRefresh, now: float, replaces: bytes | None = None
+) -> None:
     _ADD_REFRESH.run(
-        connection, token_hash=refresh.token_hash, grant_id=grant_id, issued_at=now, idle_until=refresh.idle_until
+        connection,
+        token_hash=refresh.token_hash,
+        grant_id=grant_id,
+        issued_at=now,
+        idle_until=refresh.idle_until,
+        predecessor_hash=replaces,
     )
 
 
@@ -213,16 +235,20 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
     resource: str | None,
     now: float,
     grace: float,
+    replays: int,
     permitted: Permitted,
     successor: NewRefresh,
-    sealed: bytes,
+    sealed: bytes | None,
     tokens_until: float,
 ) -> Issue | Refusal:
     """Replace a refresh token by its successor, or say why not.
 
     Within `grace` seconds of the rotation, while the successor is unused, the same successor is handed out
-    again (sealed); later the token counts as stolen and its whole family is revoked. A scope or resource that
-    exceeds the grant is refused without rotating. `scope` None means that of the grant, `resource` None its first one.
+    again (sealed), `replays` times at most; later the token counts as stolen and its whole family is revoked.
+    A token that is used for the first time deletes what its predecessor has sealed. `sealed` is None where there is
+    no window. A scope beyond what was granted and what was requested, or a resource that exceeds the grant, is
+    refused without rotating; of a scope that was requested the granted part is given (RFC 6749 section 6). `scope`
+    None means that of the grant, `resource` None its first one.
     """
     row = _REFRESH.first(connection, hashed=token_hash)
     if row is None:
@@ -234,7 +260,9 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
         return Refusal("revoked", grant_id, username=row["user_username"])
     graced = row["used_at"] is not None
     in_time = grace > 0 and graced and within(now, row["used_at"], grace)  # a window of 0 is none, for racing twins too
-    if graced and not (in_time and _unused(connection, row["successor_hash"])):
+    known = row["sealed_successor"] is not None
+    # Earlier releases, which may serve beside this one, leave it there when the successor is used.
+    if graced and not (in_time and known and _unused(connection, row["successor_hash"])):
         revoke_grant(connection, grant_id, now, tokens_until)
         return Refusal("reused", grant_id, grant_revoked=True, username=row["user_username"])
     if row["expires_at"] <= now or (not graced and row["idle_until"] <= now):
@@ -244,11 +272,13 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
         return Refusal("user", grant_id, username=row["user_username"])
     if not permitted.for_resource(resource, row["resources"]):
         return Refusal("resource", grant_id, username=row["user_username"])
-    if scope is not None and not permitted.within(scope, row["scope"]):
+    if scope is not None and not permitted.within(scope, (*row["scope"], *(row["requested"] or ()))):
         return Refusal("scope", grant_id, username=row["user_username"])
-    granted = permitted.cut(row["scope"] if scope is None else scope, user.scope)
+    granted = permitted.cut(row["scope"] if scope is None else permitted.part(scope, row["scope"]), user.scope)
     if not granted:
         return Refusal("scope", grant_id, username=row["user_username"])
+    if graced and row["replays"] >= replays:
+        return Refusal("repeated", grant_id, username=row["user_username"])
     issue = Issue(
         grant_id,
         user,
@@ -257,9 +287,13 @@ def rotate_refresh(  # noqa: C901, PLR0911 - all checks of a rotation, in their 
         row["auth_time"],
         sealed_successor=row["sealed_successor"] if graced else None,
     )
-    if not graced:
-        _ROTATE.run(connection, hashed=token_hash, now=now, successor=successor.token_hash, sealed=sealed)
-        _add_refresh(connection, grant_id, successor, now)
+    if graced:
+        _REPLAY.run(connection, hashed=token_hash)
+        return issue
+    _ROTATE.run(connection, hashed=token_hash, now=now, successor=successor.token_hash, sealed=sealed)
+    _add_refresh(connection, grant_id, successor, now, token_hash)
+    if row["predecessor_hash"] is not None:
+        _UNSEAL.run(connection, hashed=row["predecessor_hash"])
     return issue
 
 

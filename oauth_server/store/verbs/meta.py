@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, text
 
 from oauth_server.store.schema import meta
 from oauth_server.store.statements import Statement
@@ -11,7 +11,16 @@ from oauth_server.store.verbs.upsert import dialect_insert, insert_if_absent, pu
 _MADE: Final = Statement(
     lambda dialect: dialect_insert(dialect, meta).values(name=bindparam("name"), value="").on_conflict_do_nothing()
 )
+_CLOCK: Final = {
+    "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),  # days, counted from before there were dates
+    "postgresql": text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)"),
+}
 _HELD: Final = Statement(select(meta.c.name).where(meta.c.name == bindparam("of")).with_for_update())
+
+
+def clock(connection: Connection) -> float:
+    """The time by the database's own clock, in Unix seconds."""
+    return float(connection.execute(_CLOCK[connection.dialect.name]).scalar_one())
 
 
 def get(connection: Connection, name: str) -> str | None:

@@ -199,9 +199,11 @@ class Flow(Actor):
         else:
             self.fact(status == 200, f"the access token gets {status}")
             if family.old and not family.pending:
-                reply = await self.ask(self.application.refresh(family.old), "token.refreshed")
+                reply = await self.ask(self.application.refresh(family.old), "token.replayed")
                 same = reply.status_code == 200 and reply.json()["refresh_token"] == family.refresh
                 self.fact(same, f"in its grace window the replaced token brought something else: {reply.text}")
+            # A rotation that was not answered may have taken place: then this one repeats it.
+            self.world.journal.unknown["token.replayed"] += family.pending == "refresh"
             reply = await self.ask(self.application.refresh(family.refresh), "token.refreshed")
             # Also where a rotation was not answered: the old one works, or would work no more and the new one is lost.
             self.fact(reply.status_code == 200, f"no refresh token works (pending {family.pending!r}): {reply.text}")
