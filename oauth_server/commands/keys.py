@@ -121,6 +121,7 @@ async def _rotate(admin: Administration, only: KeyUse | None, now: bool, pem: st
 async def _rotate_to(admin: Administration, file: Path, use: KeyUse | None, now: bool) -> None:
     """Let the operator's own key succeed the one of this use; MistakeError or SettingsError where it cannot."""
     from oauth_server.core.key_files import MAX_FILE, EncryptedKeyError, read_private_key  # noqa: PLC0415
+    from oauth_server.store.private_files import others_may_read  # noqa: PLC0415
 
     if use is None:
         raise MistakeError("--pem is one key, and each use has its own: say --use access or --use id.")
@@ -133,6 +134,8 @@ async def _rotate_to(admin: Administration, file: Path, use: KeyUse | None, now:
         except EncryptedKeyError:
             pem = read_private_key(data, alg, passphrase(str(file)))
         await _rotate(admin, use, now, pem)
+        if others_may_read(file):
+            remark(f"Warning: other users of this computer may read {file}, and sign tokens with the key in it.")
     except OSError as error:
         raise SettingsError("--pem", f"the file cannot be read ({error.strerror})", "a private key in PEM") from None
     except RefusedError as error:

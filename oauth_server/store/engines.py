@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
+from oauth_server.store import private_files
 from oauth_server.store.errors import StoreError, StoreUnavailableError
 
 APPLICATION = "mcp-docker-server"  # how PostgreSQL lists our connections, unless the URL says otherwise
@@ -53,15 +54,6 @@ def parse_url(database_url: str | URL) -> URL:
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return url
     raise StoreError(f"a database of kind {url.drivername!r} is not supported")
-
-
-def _prepare_file(path: Path) -> None:
-    """Create the data folder (0700) and the database file (0600), so that nobody else ever reads a key in it."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written ({error.strerror})") from error
 
 
 def _sqlite(url: URL, begin: str | None, pool_size: int, pragmas: tuple[str, ...] = DURABLE) -> Engine:
@@ -159,7 +151,7 @@ def open_engines(database_url: str | URL) -> tuple[Engine, Engine]:
     """The engine to write with and the engine to read with; on PostgreSQL they are the same."""
     url = parse_url(database_url)
     if url.get_backend_name() == "sqlite":
-        _prepare_file(Path(str(url.database)))
+        private_files.prepare(Path(str(url.database)))
         # IMMEDIATE takes the write lock at once: a transaction that reads first can then never fail half-way.
         return _sqlite(url, "BEGIN IMMEDIATE", 1), _sqlite(url, "BEGIN", POOL_SIZE)
     engine = _postgresql(url, POOL_SIZE, _SERVING)
@@ -186,6 +178,6 @@ def open_alone(url: URL) -> Engine:
     On SQLite it connects only while nobody else has the file open, and keeps everybody out until it is closed.
     """
     if url.get_backend_name() == "sqlite":
-        _prepare_file(Path(str(url.database)))
+        private_files.prepare(Path(str(url.database)))
         return _sqlite(url, "BEGIN IMMEDIATE", 1, ("busy_timeout=1000", "locking_mode=EXCLUSIVE", *DURABLE))
     return _postgresql(url, 1)

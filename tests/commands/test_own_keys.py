@@ -1,6 +1,7 @@
 """`keys rotate --pem`: signing keys that the operator made, and manages."""
 
 import json
+import os
 import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -61,6 +62,7 @@ def file(tmp_path: Path) -> Callable[[bytes], str]:
 
     def write(data: bytes) -> str:
         path = tmp_path / "signing.pem"
+        path.touch(0o600)
         path.write_bytes(data)
         return str(path)
 
@@ -169,6 +171,15 @@ async def test_a_key_has_one_life_and_one_use(shell: Shell, file: Callable[[byte
 
 
 @pytest.mark.requirement("attack-73")
+async def test_a_file_that_other_users_may_read_is_told_of(shell: Shell, file: Callable[[bytes], str]) -> None:
+    path = file(pem(EC))
+    os.chmod(path, 0o640)  # noqa: PTH101 - at once
+    ended = await shell("keys", "rotate", "--use", "access", "--pem", path)
+    assert ended.status == 0
+    told = f"Warning: other users of this computer may read {path}, and sign tokens with the key in it.\n"
+    assert ended.err.startswith(told)
+
+
 @given(st.one_of(st.binary(max_size=400), st.integers(0, 600).map(lambda at: pem(EC)[:at] + b"A" + pem(EC)[at + 1 :])))
 def test_whatever_a_file_holds_is_a_key_or_refused_and_never_quoted(data: bytes) -> None:
     for passphrase in (None, "x"):
