@@ -60,7 +60,6 @@ class InitialAccessTokens:
             audit.recorded, lambda gone: happened if gone else None, verbs.remove, found[0].token_hash
         )
 
-    async def check(self, token: str) -> None:
-        """Refuse a token that cannot register a client now; raises RegistrationTokenError."""
-        if not await self._store.read(verbs.usable, token_hash(token), self._clock()):
-            raise refused()
+    async def usable(self, token: str) -> bool:
+        """Whether the token can register a client now."""
+        return await self._store.read(verbs.usable, token_hash(token), self._clock())

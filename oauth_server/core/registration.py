@@ -100,25 +100,35 @@ class Registration:
     async def _register(
         self, metadata: Mapping[str, Any], initial_token: str | None, *, by_administrator: bool
     ) -> dict[str, Any]:
-        if initial_token is not None:
-            # Before the metadata is looked at, which is nobody's business who may not register.
-            await self._initial.check(initial_token)
-        elif by_administrator:
+        if by_administrator and initial_token is None:
             return await self.add(metadata)
-        elif not self.is_open:
-            raise RegistrationTokenError(
-                "Dynamic client registration is switched off here (MCP_OAUTH_DYNAMIC_REGISTRATION=false); "
-                "ask the operator of this server for a client_id or an initial access token.",
-                reason="no initial access token, and registration is not open",
-            )
+        # Before the metadata is looked at, which is nobody's business who may not register.
+        usable = await self._usable(initial_token)
         client, secret = self._client(metadata, REGISTRABLE_GRANT_TYPES)
-        token = random_token() if client.confidential or initial_token is not None else None
+        token = random_token() if client.confidential or usable is not None else None
         client = replace(client, registration_token_hash=None if token is None else token_hash(token))
-        if initial_token is not None:
-            await self._spend(client, initial_token)
-        else:
+        if usable is None:
             client = await self._join(client)
+        elif not await self._spend(client, usable):  # another registration took the last use since
+            return await self._register(metadata, initial_token, by_administrator=by_administrator)
         return client_information(client, self._issuer, secret=secret, token=token)
+
+    async def _usable(self, initial_token: str | None) -> str | None:
+        """The initial access token where it can be used; raises RegistrationTokenError where one is needed.
+
+        Where anybody may register, any other token changes nothing: many clients send whatever token they had before.
+        """
+        if initial_token is not None and await self._initial.usable(initial_token):
+            return initial_token
+        if self.is_open:
+            return None
+        if initial_token is not None:
+            raise refused()
+        raise RegistrationTokenError(
+            "Dynamic client registration is switched off here (MCP_OAUTH_DYNAMIC_REGISTRATION=false); "
+            "ask the operator of this server for a client_id or an initial access token.",
+            reason="no initial access token, and registration is not open",
+        )
 
     async def add(
         self,
@@ -151,10 +161,11 @@ class Registration:
         secret = random_token()
         return replace(client, secret_hash=secret_hash(secret)), secret
 
-    async def _spend(self, client: Client, initial_token: str) -> None:
+    async def _spend(self, client: Client, initial_token: str) -> bool:
+        """Store the client by one use of the token; False where it has none left."""
         hashed = token_hash(initial_token)
         happened = _registered(client, f"initial access token {hashed.hex()[:16]}")
-        stored = await self._store.write(
+        return await self._store.write(
             audit.recorded,
             lambda done: happened if done else None,
             registrations.register_with_token,
@@ -162,8 +173,6 @@ class Registration:
             hashed,
             client.created_at,
         )
-        if not stored:  # another registration took the last use since it was checked
-            raise refused()
 
     async def _join(self, client: Client) -> Client:
         """The client that has this fingerprint already, which is not bounded and not counted, or this one."""

@@ -23,13 +23,22 @@ class Register:
 
     async def post(self, request: Request) -> Response:
         """Register a client."""
-        credentials = request.headers.getlist("authorization")
+        registration = self._services.registration
         try:
-            token = bearer_token(credentials)
+            token = self._token(request)
             metadata = await read_json_object(request, MAX_METADATA)
-            return json_reply(await self._services.registration.register(metadata, initial_token=token), 201)
+            return json_reply(await registration.register(metadata, initial_token=token), 201)
         except InvalidTokenError as error:
             return challenged(request, error)
+
+    def _token(self, request: Request) -> str | None:
+        """The initial access token; an empty one counts as none where anybody may register."""
+        try:
+            return bearer_token(request.headers.getlist("authorization"))
+        except InvalidTokenError:
+            if self._services.registration.is_open:
+                return None
+            raise
 
 
 def challenged(request: Request, error: InvalidTokenError) -> Response:

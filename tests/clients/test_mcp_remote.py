@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -99,3 +100,22 @@ async def test_mcp_remote_given_the_bare_origin_shows_where_the_endpoint_is(
     async with program(*npm.command("mcp-remote", server.url, str(free_port())), env=node_env) as stdio:
         await stdio.send(initialize())
         await stdio.said(rf"The MCP endpoint is {server.url}/mcp")
+
+
+@pytest.mark.requirement("AS-21")
+@pytest.mark.parametrize("protocol", ["legacy", "auto"])
+async def test_mcp_remote_with_a_stale_header_of_its_user_registers_and_signs_in(
+    protocol: str, npm: Npm, server: Running, person: Person, node_env: dict[str, str]
+) -> None:
+    options = (str(free_port()), "--protocol", protocol, "--header", "Authorization:Bearer a-token-of-last-year")
+    async with program(*npm.command("mcp-remote", f"{server.url}/mcp", *options), env=node_env) as stdio:
+        await stdio.send(initialize())
+        link = await stdio.said(AUTHORIZATION_URL)  # it has registered
+        await person.open(link[1])
+        async with httpx2.AsyncClient() as http:
+            assert (await http.get(person.answer)).status_code == 200
+        with anyio.fail_after(30):
+            while ("code.redeemed", "success") not in [event[:2] for event in audited(server)]:  # noqa: ASYNC110
+                await anyio.sleep(0.1)
+    # What it does then is its own: it goes on to send the header of its user to /mcp, in the place of its token.
+    assert [event[1] for event in audited(server) if event[0] == "client.registered"] == ["success"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -72,32 +73,102 @@ async def test_without_a_token_registration_is_refused_with_a_challenge_and_a_wa
 
 @pytest.mark.requirement("AS-21")
 @pytest.mark.parametrize("token", ["x", "x" * 43, "a.b.c", "Bearer"])
-@pytest.mark.parametrize("is_open", ["true", "false"])
-async def test_a_wrong_token_is_refused_wherever_it_is_sent(make_server: MakeServer, token: str, is_open: str) -> None:
-    async with make_server(MCP_OAUTH_DYNAMIC_REGISTRATION=is_open) as server:
-        client = OAuthClient(server)
-        await initial_token(server)
-        before = rows(server)
-        for metadata in ({}, {"redirect_uris": ["javascript:alert(1)"]}):
-            assert_challenged(await register(client, token, **metadata))
-        assert rows(server) == before
-        await client.close()
+async def test_a_wrong_token_is_refused_where_registration_is_off(
+    closed: Running, app: OAuthClient, token: str
+) -> None:
+    await initial_token(closed)
+    before = rows(closed)
+    for metadata in ({}, {"redirect_uris": ["javascript:alert(1)"]}):
+        assert_challenged(await register(app, token, **metadata))
+    assert rows(closed) == before
 
 
 @pytest.mark.requirement("AS-21")
-async def test_access_refresh_and_registration_tokens_are_no_initial_access_tokens(
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "bearer",
+        "Bearer x",
+        "Bearer a b",
+        "Bearer undefined",
+        "Bearer null",
+        f"Bearer {'x' * 43}",
+        f"Bearer {'x' * 3000}",
+        "Basic YTpi",
+        "Basic",
+        "DPoP x",
+        "gibberish",
+    ],
+)
+async def test_where_anybody_may_register_a_stale_header_changes_nothing(
+    server: Running, client: OAuthClient, header: str
+) -> None:
+    await initial_token(server)
+    headers = {"Authorization": header}
+
+    async def answered(**metadata: Any) -> tuple[int, set[str]]:
+        body = {"redirect_uris": [CALLBACK], **metadata}
+        with_it = await client.http.post("/oauth/register", json=body, headers=headers)
+        without = await client.http.post("/oauth/register", json=body)
+        assert (with_it.status_code, set(with_it.json())) == (without.status_code, set(without.json()))
+        assert with_it.json().get("error") == without.json().get("error")
+        return with_it.status_code, set(with_it.json())
+
+    for metadata in ({}, {"token_endpoint_auth_method": "client_secret_basic"}):
+        assert (await answered(**metadata))[0] == 201
+    assert (await answered(redirect_uris=["javascript:alert(1)"]))[0] == 400
+    public = {"redirect_uris": [CALLBACK]}
+    replies = [await client.http.post("/oauth/register", json=public, headers=h) for h in (headers, {})]
+    assert len({reply.json()["client_id"] for reply in replies}) == 1  # shared, as without the header
+    assert not [event for event in audited(server) if event[:2] == ("client.registered", "failure")]
+
+
+@pytest.mark.requirement("AS-21")
+async def test_tokens_that_were_issued_or_used_up_change_nothing_where_anybody_may_register(
     server: Running, browser: Browser, client: OAuthClient
 ) -> None:
     tokens = await client.tokens(browser, scope="mcp:read mcp:admin")
     registered = await made(client, token_endpoint_auth_method="client_secret_post")
-    before = rows(server)
+    used_up = await initial_token(server)
+    own = await made(client, used_up)
+    assert "registration_access_token" in own
+    stale = [tokens["access_token"], tokens["refresh_token"], registered["registration_access_token"], used_up]
+    for token in (*stale, registered["client_secret"]):
+        reply = await register(client, token)
+        assert reply.status_code == 201, reply.text
+        assert "registration_access_token" not in reply.json()
+        assert reply.json()["client_id"] != own["client_id"]
+
+
+@pytest.mark.requirement("AS-21")
+async def test_of_many_at_once_with_the_last_use_all_register_where_anybody_may(
+    server: Running, client: OAuthClient
+) -> None:
+    token = await initial_token(server)
+    replies = await asyncio.gather(*(register(client, token) for _ in range(8)))
+    assert {reply.status_code for reply in replies} == {201}
+    assert sum("registration_access_token" in reply.json() for reply in replies) == 1
+
+
+@pytest.mark.requirement("AS-21")
+async def test_access_refresh_and_registration_tokens_are_no_initial_access_tokens(
+    closed: Running, app: OAuthClient
+) -> None:
+    browser, known = Browser(closed.url), OAuthClient(closed)
+    tokens = await known.tokens(browser, scope="mcp:read mcp:admin")
+    registered = await made(app, await initial_token(closed), token_endpoint_auth_method="client_secret_post")
+    before = rows(closed)
     wrong = [tokens["access_token"], tokens["refresh_token"], registered["registration_access_token"]]
     for token in (*wrong, registered["client_secret"]):
-        assert_challenged(await register(client, token))
-    assert rows(server) == before
-    initial = await initial_token(server)
-    assert await opens(server, initial) == (401, 401)
-    assert_challenged(await managed(client, registered, token=initial))
+        assert_challenged(await register(app, token))
+    assert rows(closed) == before
+    initial = await initial_token(closed)
+    assert await opens(closed, initial) == (401, 401)
+    assert_challenged(await managed(app, registered, token=initial))
+    await browser.close()
+    await known.close()
 
 
 @pytest.mark.requirement("AS-21")

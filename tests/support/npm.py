@@ -17,6 +17,8 @@ from pathlib import Path
 PACKAGES = {
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
+    "@modelcontextprotocol/client": "2.3.1",
+    "@modelcontextprotocol/sdk": "1.32.2",
     "mcp-remote": "0.15.1",
     "axe-core": "4.14.1",
     "oidc-provider": "9.13.3",
@@ -46,7 +48,12 @@ class Npm:
 
     def command(self, program: str, *arguments: str) -> tuple[str, ...]:
         """The command line of one of PROGRAMS."""
-        return (str(self.folder / self.node / "bin" / "node"), str(self.folder / PROGRAMS[program]), *arguments)
+        return (self.runtime, str(self.folder / PROGRAMS[program]), *arguments)
+
+    @property
+    def runtime(self) -> str:
+        """The path of Node itself."""
+        return str(self.folder / self.node / "bin" / "node")
 
 
 def install() -> Npm:
