@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from oauth_server.core import media_types
 from oauth_server.core.errors import (
     AccessDeniedError,
     EndingError,
@@ -142,8 +143,9 @@ def field_of(request: Request, name: bytes) -> str:
 
 
 def media_type(request: Request) -> str:
-    """The content type without parameters, in lower case."""
-    return field_of(request, b"content-type").partition(";")[0].strip().lower()
+    """The content type without parameters, in lower case; empty where there is none, or two that differ."""
+    fields = request.scope["headers"]
+    return media_types.named(value.decode("latin-1") for name, value in fields if name == b"content-type")
 
 
 async def read_pairs(request: Request) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oauth_server.core import media_types
 from oauth_server.core.bearer import bearer_token
 from oauth_server.core.challenges import introspection_challenges
 from oauth_server.core.errors import InsufficientScopeError, InvalidClientError, InvalidRequestError, OAuthError
@@ -69,14 +70,5 @@ class Introspect:
 
 def _prefers_signed(accept: str) -> bool:
     """Whether the Accept header names the signed form, and not JSON before it (RFC 9110 section 12.5.1)."""
-    if RESPONSE_TYPE not in accept.lower():
-        return False
-    weights: dict[str, float] = {}
-    for part in accept.split(","):
-        media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        try:
-            weights[media_type] = float(weight)
-        except ValueError:
-            weights[media_type] = 0.0
-    return weights.get(_SIGNED, 0.0) > 0 and weights[_SIGNED] >= weights.get("application/json", 0.0)
+    ranges = media_types.weights([accept])
+    return ranges.get(_SIGNED, 0.0) > 0 and ranges[_SIGNED] >= ranges.get("application/json", 0.0)

@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from oauth_server.gate.answers import STREAM_HEAD, event
+
 VERSION = "2025-03-26"  # assumed, too, where the header that later versions have is missing
 MOST = 20  # messages of a batch
-_STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 _TAKEN = [(b"content-length", b"0")]
 _REFUSAL = 400  # the first status that says so
 
@@ -37,10 +38,10 @@ class _Answers:
             await self._hand_on(message)
 
     async def _begin(self, start: Message) -> None:
-        # No message is refused by its HTTP status once the gate let it pass: the header fields are, which all share.
+        # No message is refused by its HTTP status once the gate let it pass: such a status is an error of this server.
         self.refused = not self._begun and start["status"] >= _REFUSAL
         if not self._begun and not self.refused:
-            head = _STREAM if self._asks else _TAKEN
+            head = STREAM_HEAD if self._asks else _TAKEN
             await self._send({"type": "http.response.start", "status": 200 if self._asks else 202, "headers": head})
         self._begun = True
         headers: Mapping[bytes, bytes] = dict(start.get("headers", []))
@@ -53,7 +54,7 @@ class _Answers:
             self._whole += body
             body = b""
             if not message.get("more_body", False) and self._whole.strip():
-                body = b"event: message\r\ndata: " + self._whole.replace(b"\n", b" ") + b"\r\n\r\n"
+                body = event(self._whole)
         if body:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
@@ -61,7 +62,7 @@ class _Answers:
 async def answer(app: ASGIApp, scope: Scope, messages: Sequence[Any], receive: Receive, send: Send) -> None:
     """Let the app answer each message by itself, in order, and stream what it says; 202 where none asks for an answer.
 
-    What the app refuses by its header fields is answered as one message is. `messages`: as JSON has them; each was
+    Where the app fails before the first answer, its error is the answer to all. `messages`: as JSON has them; each was
     judged before.
     """
     answers = _Answers(send, asks=any("id" in message and "method" in message for message in messages))

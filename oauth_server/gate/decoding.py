@@ -19,6 +19,12 @@ class Decoded:
     messages: list[JSONRPCMessage]
     body: bytes
 
+    @property
+    def request(self) -> JSONRPCRequest | None:
+        """The one request, None for a notification, an answer or a batch."""
+        one = self.messages[0]
+        return one if not isinstance(self.raw, list) and isinstance(one, JSONRPCRequest) else None
+
 
 def decode(body: bytes, *, batches: bool) -> Decoded:
     """Decode a body with one message, or with a batch where the protocol version has batches."""

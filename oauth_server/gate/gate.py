@@ -31,10 +31,12 @@ from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.core.scopes import missing
 from oauth_server.core.services import Runtime, Services
 from oauth_server.gate import batch
+from oauth_server.gate.answers import in_form
 from oauth_server.gate.caller import Caller
 from oauth_server.gate.decoding import decode
 from oauth_server.gate.fields import first, values
 from oauth_server.gate.message import UndecodableError
+from oauth_server.gate.negotiation import VERSION, answer_form, check_version, for_the_sdk
 from oauth_server.store.errors import StoreUnavailableError
 
 MAX_BODY = 4 * 1024 * 1024  # what the MCP SDK accepts
@@ -96,7 +98,9 @@ class Gate:
         """Let the messages of a body through, if the caller holds the scope that each of them needs."""
         principal: Principal = scope[SCOPE_KEY]
         try:
-            found = decode(body, batches=first(scope, b"mcp-protocol-version") in {None, batch.VERSION})
+            form = answer_form(scope)
+            found = decode(body, batches=first(scope, VERSION) in {None, batch.VERSION})
+            check_version(scope, found.request)
         except UndecodableError as error:
             await _undecodable(send, error)
             return
@@ -107,7 +111,9 @@ class Gate:
                 except InsufficientScopeError as error:
                     await self._refuse(services, scope, receive, send, error, request)
                     return
-        if isinstance(found.raw, list):
+        several = isinstance(found.raw, list)
+        scope, send = {**scope, "headers": for_the_sdk(scope)}, in_form(form, send, several=several)
+        if several:
             await batch.answer(self._app, scope, found.raw, receive, send)
         else:
             await self._app(scope, batch.replay(found.body, receive), send)
@@ -219,7 +225,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 async def _undecodable(send: Send, error: UndecodableError) -> None:
     refused(logger, "POST", MCP_PATH, "invalid_request", f"decode: {error}", route=MCP_PATH)
-    await _send(send, 400, [], json.dumps(error.answer()).encode())
+    await _send(send, error.status, [], json.dumps(error.answer()).encode())
 
 
 async def _without_slash(scope: Scope, send: Send) -> None:

@@ -4,6 +4,7 @@ What a client wrote another way is read as it was meant: an integer with a fract
 object belongs, which is how PHP writes an empty object. Everything else is refused, and the refusal names the member.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, INVALID_REQUEST
@@ -16,19 +17,31 @@ _SETTINGS = ("experimental", "extensions")  # capabilities whose members hold wh
 
 
 class UndecodableError(Exception):
-    """What is not one JSON-RPC message.
+    """What is not one JSON-RPC message, or comes with header fields that do not fit one.
 
     `code`: the JSON-RPC error code. `request_id`: the id of the message, None where it has none that is valid.
+    `data`: more about the error. `status`: of the HTTP answer.
     """
 
-    def __init__(self, code: int, message: str, request_id: RequestId | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        request_id: RequestId | None = None,
+        *,
+        data: Mapping[str, Any] | None = None,
+        status: int = 400,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.request_id = request_id
+        self.data = data
+        self.status = status
 
     def answer(self) -> dict[str, Any]:
         """The JSON-RPC answer."""
-        return {"jsonrpc": "2.0", "id": self.request_id, "error": {"code": self.code, "message": str(self)}}
+        told = {"code": self.code, "message": str(self), **({} if self.data is None else {"data": dict(self.data)})}
+        return {"jsonrpc": "2.0", "id": self.request_id, "error": told}
 
 
 def correct(raw: object) -> bool:

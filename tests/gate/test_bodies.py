@@ -121,7 +121,7 @@ async def test_a_call_that_passes_for_an_answer_is_refused(
                 assert (reply.status_code, reply.json()["error"]["code"]) == (400, -32600), (more, reply.text)
         # Members that no message has make it no other message.
         reply = await http.post("/mcp", json={**message(era, method, params), "more": 1}, headers=sent)
-        assert reply.status_code == 403
+        assert reply.status_code == (400 if version == "2099-01-01" else 403)
     assert await client_ids(shared) == before
 
 
@@ -224,8 +224,6 @@ async def test_a_batch_whose_headers_are_refused_is_answered_as_one_message_is(
     asked = message("legacy", "ping")
     token = await token_for(shared, "mcp:read")
     for more, status in (
-        ({"Accept": "application/json"}, 406),
-        ({"Accept": "text/event-stream"}, 406),
         ({"Accept": "text/html"}, 406),
         ({"Content-Type": "text/plain"}, 400),
         ({"Content-Type": ""}, 400),
