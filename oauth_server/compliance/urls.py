@@ -84,6 +84,11 @@ def metadata_urls(issuer: str) -> tuple[str, ...]:
     return first + openid_urls(issuer)
 
 
+def appended(url: str, well_known: str) -> str:
+    """Append a well-known path to a URL, where RFC 8414 and RFC 9728 insert it; empty where both are the same."""
+    return f"{origin(url)}{path(url)}{well_known}" if path(url) else ""
+
+
 def openid_urls(issuer: str) -> tuple[str, ...]:
     """Return where an issuer's OpenID configuration is looked for: inserted, then appended."""
     return tuple(dict.fromkeys((inserted(issuer, OPENID), f"{origin(issuer)}{path(issuer)}{OPENID}")))

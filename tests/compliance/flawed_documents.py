@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jose import jwk, jwt
 
+NULL = object()  # a member that is null
 Edits = Mapping[str, Mapping[str, Any]]
 
 _EC = ec.generate_private_key(ec.SECP256R1())
@@ -47,6 +48,8 @@ EDITS: Mapping[str, Edits] = {
     "prm-resource-matches": {"prm": {"resource": "https://mcp.example/other"}},
     "prm-root-resource": {"prm-root": {"resource": "https://mcp.example/other"}},
     "prm-resource-form": {"prm": {"resource": "https://mcp.example/mcp#fragment"}},
+    "prm-types": {"prm": {"resource_documentation": NULL}},
+    "prm-string-scopes": {"prm": {"scopes_supported": "mcp:read mcp:write"}},
     "prm-authorization-servers": {"prm": {"authorization_servers": []}},
     "prm-insecure-issuer": {"prm": {"authorization_servers": ["https://mcp.example", "http://other.example"]}},
     "prm-bearer-methods": {"prm": {"bearer_methods_supported": ["header", "query"]}},
@@ -65,6 +68,8 @@ EDITS: Mapping[str, Edits] = {
     "asm-endpoints-stated": {"asm": {"authorization_endpoint": None}},
     "asm-endpoints-secure": _both(introspection_endpoint="http://mcp.example/introspect"),
     "asm-types": {"asm": {"request_parameter_supported": "false"}},
+    "asm-null-member": {"asm": {"service_documentation": NULL}},
+    "asm-null-endpoint": {"asm": {"end_session_endpoint": NULL}},
     "asm-list-types": {"asm": {"dpop_signing_alg_values_supported": "ES256"}},
     "asm-no-empty-lists": {"asm": {"dpop_signing_alg_values_supported": []}},
     "asm-second-opinion": {"asm": {"op_policy_uri": "our policy"}},
@@ -121,7 +126,7 @@ def document(name: str, base: str, flaw: str) -> dict[str, Any]:
     edits = EDITS.get(flaw, {})
     members.update(edits.get("prm", {}) if name == "prm-root" else {})
     members.update(edits.get(name, {}))
-    return {key: value for key, value in members.items() if value is not None}
+    return {key: None if value is NULL else value for key, value in members.items() if value is not None}
 
 
 def _documents(base: str) -> dict[str, dict[str, Any]]:

@@ -157,4 +157,7 @@ class Grants:
         absent = {"token-scope-stated": "scope", "refresh-issued": "refresh_token"}.get(self.flaw)
         if self.flaw == "refresh-offline" and "offline_access" not in grant.scope:
             absent = "refresh_token"
-        return {name: value for name, value in members.items() if value and name != absent}
+        found = {name: value for name, value in members.items() if value and name != absent}
+        return found | {"token-types": {"scope": scope}, "token-null-refresh": {"refresh_token": None}}.get(
+            self.flaw, {}
+        )

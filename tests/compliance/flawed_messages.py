@@ -90,8 +90,12 @@ class Messages:
         self, request: Request, message: Mapping[str, Any], scopes: frozenset[str], *, modern: bool
     ) -> Response:
         """Answer one message."""
-        method = str(message.get("method"))
-        if "id" not in message:
+        method, named = str(message.get("method")), message.get("id")
+        silent = self.flaw == "transport-id-null" and named is None
+        sound = isinstance(named, (str, int)) and not isinstance(named, bool)
+        if "id" in message and not (sound or silent or (named is not None and self.flaw == "transport-id-type")):
+            return self.error(400, -32600, "Invalid request")
+        if "id" not in message or silent:
             return JSONResponse({}, 200) if self.flaw == "transport-notification" else Response(status_code=202)
         missing = method not in METHODS or method == {"transport-discover": "server/discover"}.get(self.flaw)
         if missing and not (self.flaw == "transport-unknown-method" and modern):

@@ -102,6 +102,11 @@ class Registration:
             "register-management-pair": "registration_access_token",
         }
         answer.pop(absent.get(self.flaw, ""), None)
+        answer |= {
+            "register-types": {"logo_uri": None},
+            "register-null-secret": {"client_secret": None} if "client_secret" not in answer else {},
+            "register-list-scope": {"scope": ["mcp:read"]},
+        }.get(self.flaw, {})
         if self.flaw == "register-client-id":
             answer["client_id"] = 1
         headers = {} if self.flaw == "register-no-store" else NO_STORE

@@ -32,6 +32,8 @@ class Resource:
         headers = {"WWW-Authenticate": value}
         if self.flaw == "challenge-get" and request.method == "GET":
             headers = {}
+        if self.flaw == "bearer-challenge" and error == "invalid_token":
+            headers = {}
         if self.flaw == "challenge-not-html":
             return HTMLResponse("<!doctype html><form>", status, headers)
         told = {"token": token} if self.flaw == "leaks-token-in-errors" else {}

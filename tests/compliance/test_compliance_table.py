@@ -28,7 +28,9 @@ DOCUMENTS = {
 # Each switch, and the checks it turns besides the one it is named after.
 ALSO: dict[str, set[str]] = {
     "prm-found": {"prm-at-inserted-path", "prm-at-root", "challenge-resolves"},
-    "challenge-scheme": {"bearer-invalid-token"},
+    "challenge-scheme": {"bearer-invalid-token", "bearer-challenge"},
+    "token-types": {"token-scope-stated"},
+    "bearer-challenge": {"bearer-invalid-token", "bearer-metadata"},
     "asm-issuer-exact": {"oidc-agrees", "iss-exact", "asm-issuer-slash", "at-iss", "id-token-iss"},
     "asm-issuer-form": {"asm-second-opinion", "iss-exact", "at-iss", "id-token-iss"},
     "asm-endpoints-stated": {"asm-second-opinion"},
@@ -81,6 +83,12 @@ OTHERS: dict[str, set[str]] = {
         "bearer-invalid-token",
     },
     "asm-list-types": {"asm-types"},
+    "asm-null-member": {"asm-types"},
+    "asm-null-endpoint": {"asm-types"},
+    "prm-string-scopes": {"prm-types", "prm-scopes-supported"},
+    "register-null-secret": {"register-types"},
+    "register-list-scope": {"register-types"},
+    "token-null-refresh": {"token-types", "refresh-issued"},
     "id-token-implicit": set(),
     "state-raw": {"authorize-state"},
     "oidc-id-token-none": {"oidc-id-token-algorithms"},

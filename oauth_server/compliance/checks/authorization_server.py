@@ -3,7 +3,7 @@
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from oauth_server.compliance import urls
-from oauth_server.compliance.checks.protected_resource import member
+from oauth_server.compliance.checks.protected_resource import member, misplaced
 from oauth_server.compliance.document import reason
 from oauth_server.compliance.model import Verdict, judge, rule
 from oauth_server.compliance.sources import discovery, mcp, oauth, rfc, security
@@ -33,7 +33,10 @@ async def found(survey: Survey) -> Verdict:
     places = urls.metadata_urls(issuer) if survey.since("2025-11-25") else urls.metadata_urls(issuer)[:1]
     documents = [await survey.document(place) for place in places]
     shown = [document.exchange for document in documents if document.exchange]
-    return judge(reason(documents), "The metadata was found", *shown)
+    problem = reason(documents)
+    if problem:
+        problem = await misplaced(survey, issuer, urls.AUTHORIZATION_SERVER) + problem
+    return judge(problem, "The metadata was found", *shown)
 
 
 @rule(
@@ -73,8 +76,11 @@ async def issuer_exact(survey: Survey) -> Verdict:
 async def at_inserted_path(survey: Survey) -> Verdict:
     """Since 2025-11-25 OpenID discovery is enough; clients of earlier versions look here alone."""
     await survey.metadata()
-    document = await survey.document(urls.metadata_urls(await survey.issuer())[0])
+    issuer = await survey.issuer()
+    document = await survey.document(urls.metadata_urls(issuer)[0])
     problem = f"{document.url}: {document.problem}" if document.problem else ""
+    if problem:
+        problem = await misplaced(survey, issuer, urls.AUTHORIZATION_SERVER) + problem
     return judge(problem, "It is there", document.shown)
 
 
@@ -128,7 +134,7 @@ async def endpoints_stated(survey: Survey) -> Verdict:
 async def endpoints_secure(survey: Survey) -> Verdict:
     """OAuth 2.1 section 1.5: all OAuth URLs use https; http is for loopback alone."""
     document = await survey.metadata()
-    stated = [name for name in ENDPOINTS if name in document.members]
+    stated = [name for name in ENDPOINTS if document.members.get(name) is not None]
     wrong = [name for name in stated if not urls.is_secure(document.members[name])]
     problem = f"Not an absolute https URL: {', '.join(wrong)}" if wrong else ""
     return judge(problem, "Every endpoint is https", *(member(document, name) for name in wrong or stated[:2]))
@@ -137,14 +143,16 @@ async def endpoints_secure(survey: Survey) -> Verdict:
 @rule(
     "Members have the types that the standard gives them",
     rfc(8414, "2"),
-    fix="Write every …_supported list as a JSON array of strings, and every yes or no as true or false.",
+    fix="Write every …_supported list as a JSON array of strings, yes and no as true and false, and nothing as null.",
 )
 async def types(survey: Survey) -> Verdict:
-    """RFC 8414 section 2: JSON arrays of strings, and booleans."""
+    """RFC 8414 section 2: JSON arrays of strings, booleans, and URLs; what there is none of is left out."""
     document = await survey.metadata()
     wrong = []
     for name, value in document.members.items():
-        if name.endswith(("_parameter_supported", "document_supported", "_logout_supported")):
+        if value is None or (name.endswith(("_endpoint", "_uri")) and not isinstance(value, str)):
+            wrong.append(name)
+        elif name.endswith(("_parameter_supported", "document_supported", "_logout_supported")):
             wrong += [] if isinstance(value, bool) else [name]
         elif name.endswith(("s_supported", "values_supported")) and not isinstance(value, bool):
             sound = isinstance(value, list) and all(isinstance(item, str) for item in value)

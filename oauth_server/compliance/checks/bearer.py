@@ -54,6 +54,22 @@ async def garbage(survey: Survey) -> Verdict:
 
 
 @rule(
+    "The refusal of a token carries a Bearer challenge",
+    rfc(6750, "3"),
+    oauth("5.3"),
+    fix="Send WWW-Authenticate: Bearer with every 401: without it a client does not learn that it has to sign in.",
+)
+async def challenged(survey: Survey) -> Verdict:
+    """RFC 6750 section 3: MUST include WWW-Authenticate, also for an access token that does not enable access."""
+    exchange = await call_with(survey, f"Bearer {GARBAGE}")
+    if exchange.answer.status != UNAUTHORIZED:
+        raise Missing(f"the token is answered {exchange.answer.status}, not 401")
+    found = www_authenticate.read(exchange.answer.headers_of("WWW-Authenticate"))
+    problem = "" if any(item.scheme == "bearer" for item in found) else "The answer carries no Bearer challenge"
+    return judge(problem, "It does", header(exchange))
+
+
+@rule(
     "The refusal of a token says invalid_token",
     rfc(6750, "3.1"),
     oauth("5.3"),

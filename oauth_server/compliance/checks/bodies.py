@@ -7,11 +7,12 @@ from typing import Final
 from oauth_server.compliance import messages, talk
 from oauth_server.compliance.checks.challenge import BROKEN
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
-from oauth_server.compliance.sources import JSON_RPC, SENDING, legacy, rfc
+from oauth_server.compliance.sources import JSON_RPC, SENDING, legacy, mcp, rfc
 from oauth_server.compliance.survey import Survey
 from oauth_server.outbound import OutboundError
 
 PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
 SERVER_ERROR: Final = 500
 CLIENT_ERRORS: Final = range(400, 500)
 SUCCESS: Final = range(200, 300)
@@ -41,6 +42,41 @@ async def no_json(survey: Survey) -> Verdict:
     right = status in CLIENT_ERRORS and code == PARSE_ERROR
     problem = "" if right else f"The answer is {status} with the error {code}"
     return judge(problem, f"It is refused: {status}, {code}", exchange)
+
+
+async def _with_id(survey: Survey, *values: object) -> Verdict:
+    """Judge a right request but for its id: it is a request all the same, and no notification."""
+    _, right = messages.request(survey.version, talk.harmless(survey))
+    message, shown, problem = json.loads(right), [], ""
+    for value in values:
+        exchange = await _sent(survey, json.dumps({**message, "id": value}).encode())
+        status, code = exchange.answer.status, talk.code_of(exchange)
+        if code != INVALID_REQUEST:
+            problem = problem or f"The id {json.dumps(value)} is answered {status} with the error {code}"
+        shown.append((exchange, f"id: {json.dumps(value)}, error: {code}"))
+    return judge(problem, f"It is answered {INVALID_REQUEST}", *shown)
+
+
+@rule(
+    "A request with the id null is answered as invalid",
+    JSON_RPC,
+    mcp("Requests", "index"),
+    fix="Answer -32600 to an id of null: only a message without an id is a notification, and a client waits for ever.",
+)
+async def null_id(survey: Survey) -> Verdict:
+    """MCP: the id MUST NOT be null; JSON-RPC 2.0 section 5.1: -32600 for what is no valid request."""
+    return await _with_id(survey, None)
+
+
+@rule(
+    "A request whose id is neither string nor number is answered as invalid",
+    JSON_RPC,
+    mcp("Requests", "index"),
+    fix="Answer -32600 to an id that is true, false, an object or an array.",
+)
+async def mistyped_id(survey: Survey) -> Verdict:
+    """MCP: requests MUST include a string or integer id; in many languages true counts as 1."""
+    return await _with_id(survey, True, {})
 
 
 def _batch(survey: Survey) -> bytes:

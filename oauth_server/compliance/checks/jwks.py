@@ -45,8 +45,10 @@ async def readable(survey: Survey) -> Verdict:
     document = await survey.document(await survey.stated("jwks_uri"))
     keys = document.members.get("keys")
     problem = f"{document.url}: {document.problem}" if document.problem else ""
-    if not problem and (not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys)):
+    if not problem and (not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys)):
         problem = "`keys` is not an array of keys"
+    elif not problem and not keys:
+        problem = "`keys` is empty, so no signature can be verified"
     return judge(problem, "The keys can be read", document.shown)
 
 

@@ -26,6 +26,14 @@ async def _readable(survey: Survey) -> list[Document]:
     return readable
 
 
+async def misplaced(survey: Survey, identifier: str, well_known: str) -> str:
+    """Say that a document is where the well-known path is appended, in a sentence with a blank; empty without one."""
+    place = urls.appended(identifier, well_known)
+    if not place or (await survey.document(place)).problem:
+        return ""
+    return f"There is one at {place}, where no client looks: the well-known path comes before the other. "
+
+
 @rule(
     "The endpoint publishes protected resource metadata",
     discovery("Protected Resource Metadata Discovery Requirements"),
@@ -36,7 +44,10 @@ async def found(survey: Survey) -> Verdict:
     """Ask at every place where a client looks."""
     documents = (await survey.protected_resources()).values()
     shown = [document.exchange for document in documents if document.exchange]
-    return judge(reason(documents), "The metadata was found", *shown)
+    problem = reason(documents)
+    if problem:
+        problem = await misplaced(survey, await survey.endpoint(), urls.PRM) + problem
+    return judge(problem, "The metadata was found", *shown)
 
 
 async def _at(survey: Survey, place: str) -> Verdict:

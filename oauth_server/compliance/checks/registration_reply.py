@@ -113,7 +113,7 @@ async def public_no_secret(survey: Survey) -> Verdict:
     exchange, members = registered(await survey.walk.clients.registered("public"))
     if members.get("token_endpoint_auth_method") != "none":
         raise Missing("the server did not register it as a public client")
-    problem = "A client_secret was issued" if "client_secret" in members else ""
+    problem = "A client_secret was issued" if members.get("client_secret") is not None else ""
     return judge(problem, "None was issued", stated(exchange, members, "token_endpoint_auth_method"))
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from oauth_server.compliance.checks import (
     client_configuration,
     client_documents,
+    member_types,
     registration,
     registration_reply,
 )
@@ -22,6 +23,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("register-status-201",         AS, REGISTER,  "MMMM", "active",  registration_reply.status_created),
     check("register-echo",               AS, REGISTER,  "MMMM", "active",  registration_reply.echo),
     check("register-client-id",          AS, REGISTER,  "MMMM", "active",  registration_reply.client_id),
+    check("register-types",              AS, REGISTER,  "MMMM", "active",  member_types.registration),
     check("register-public-no-secret",   AS, REGISTER,  "MMMM", "active",  registration_reply.public_no_secret),
     check("register-no-store",           AS, REGISTER,  "aaaa", "active",  registration_reply.no_store),
     check("register-secret-expiry",      AS, REGISTER,  "MMMM", "active",  registration_reply.secret_expiry),

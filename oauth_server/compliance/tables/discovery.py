@@ -6,6 +6,7 @@ from oauth_server.compliance.checks import (
     authorization_server,
     capabilities,
     jwks,
+    member_types,
     openid,
     protected_resource,
 )
@@ -26,6 +27,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("prm-media-type",              RS, PRM,       "-MMM", "passive", protected_resource.media_type),
     check("prm-resource-matches",        RS, PRM,       "-MMM", "passive", protected_resource.resource_matches),
     check("prm-resource-form",           RS, PRM,       "-MMM", "passive", protected_resource.resource_form),
+    check("prm-types",                   RS, PRM,       "-MMM", "passive", member_types.protected_resource),
     check("prm-authorization-servers",   RS, PRM,       "-MMM", "passive", protected_resource.authorization_servers),
     check("prm-bearer-methods",          RS, PRM,       "-MMM", "passive", protected_resource.bearer_methods),
     check("prm-scopes-supported",        RS, PRM,       "-SSS", "passive", protected_resource.scopes_supported),

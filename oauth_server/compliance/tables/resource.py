@@ -36,6 +36,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("challenge-get",               RS, CHALLENGE, "MMMM", "active",  challenge.on_get),
     check("challenge-before-body",       RS, CHALLENGE, "aaaa", "active",  challenge.before_body),
     check("bearer-garbage",              RS, BEARER,    "MMMM", "active",  bearer.garbage),
+    check("bearer-challenge",            RS, BEARER,    "MMMM", "active",  bearer.challenged),
     check("bearer-invalid-token",        RS, BEARER,    "SSSS", "active",  bearer.invalid_token),
     check("bearer-metadata",             RS, BEARER,    "-aaa", "active",  bearer.invalid_token_metadata),
     check("bearer-malformed",            RS, BEARER,    "MMMM", "active",  bearer.malformed),

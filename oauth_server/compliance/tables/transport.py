@@ -43,6 +43,8 @@ ROWS: Final[tuple[Check, ...]] = (
     check("transport-meta-missing",      RS, MESSAGES,  "---M", "adversarial", protocol.meta_missing),
     check("transport-unknown-method",    RS, MESSAGES,  "---M", "adversarial", protocol.unknown_method),
     check("transport-invalid-json",      RS, MESSAGES,  "SSSS", "adversarial", bodies.no_json),
+    check("transport-id-null",           RS, MESSAGES,  "SSSS", "adversarial", bodies.null_id),
+    check("transport-id-type",           RS, MESSAGES,  "SSSS", "adversarial", bodies.mistyped_id),
     check("transport-batch",             RS, MESSAGES,  "M---", "active",  bodies.batch),
     check("transport-no-batch",          RS, MESSAGES,  "-aaa", "adversarial", bodies.no_batch),
     check("transport-accept",            RS, MESSAGES,  "aaaa", "adversarial", bodies.accept),
