@@ -92,7 +92,7 @@ async def open_services(
         keys = KeyRing(store, settings, clock)
         revoked.on_key_change(keys.reload)
         await keys.open()
-        tokens = Tokens(deployment, keys.current, revoked, clock)
+        tokens = Tokens(deployment, keys.current, keys.seek, revoked, clock)
         clients = Clients(store, clock, revoked)
         rate_limits = RateLimits(store, clock)
         client_documents = ClientDocuments(settings, connect, rate_limits, clock)

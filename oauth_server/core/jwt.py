@@ -7,6 +7,7 @@ Sources: RFC 7515, RFC 7517, RFC 7638 (kid), RFC 8725 sections 3.1 to 3.11, RFC 
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,12 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk
 from pydantic_core import to_json
 
-from oauth_server.core.jwt_parts import JwtError, encoded, parsed_object, taken_apart
+from oauth_server.core.jwt_parts import JwtError, UnknownKeyError, encoded, parsed_object, taken_apart
 from oauth_server.core.untrusted import unverified
 
 ACCESS_TOKEN_TYPES = frozenset(("at+jwt", "application/at+jwt"))
 ID_TOKEN_TYPES = frozenset(("JWT",))
 _PROOF = b"signed once when a key is loaded"
+# A kid is the SHA-256 thumbprint of the key (RFC 7638), in base64url.
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def _header(alg: str, kid: str, typ: str) -> str:
 
 
 def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[str, Any]:
-    """The claims of a token signed by one of our keys; raises JwtError otherwise.
+    """The claims of a token signed by one of our keys; raises JwtError otherwise, UnknownKeyError among them.
 
     The key is chosen by `kid` and pins the algorithm; key material in the header (jwk, jku, x5u) is never looked
     at. Claims are not judged here.
@@ -95,6 +98,8 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
     kid = header.get("kid")
     key = keys.get(kid) if isinstance(kid, str) else None
     if key is None:
+        if isinstance(kid, str) and _THUMBPRINT.fullmatch(kid):
+            raise UnknownKeyError
         raise JwtError("key", "the kid names no signing key of this server")
     if header.get("alg") != key.alg:
         raise JwtError("algorithm", f"alg is {unverified(str(header.get('alg')))}, the key is for {key.alg}")

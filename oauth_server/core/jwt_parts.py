@@ -24,6 +24,13 @@ class JwtError(Exception):
         self.reason = reason
 
 
+class UnknownKeyError(JwtError):
+    """A token whose kid could be that of a signing key of ours, which is not known here (yet)."""
+
+    def __init__(self) -> None:
+        super().__init__("key", "the kid names no signing key of this server")
+
+
 def encoded(data: bytes) -> str:
     """Base64url without padding (RFC 7515 section 2)."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,5 +1,6 @@
 """The signing keys that one process works with: parsed once, changed by the clock and by what other processes do."""
 
+import asyncio
 import logging
 import math
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from typing import Final
 import anyio
 
 from oauth_server import metrics
-from oauth_server.core.clock import Clock
+from oauth_server.core.clock import Clock, steady
 from oauth_server.core.jwt import Key, load_key
 from oauth_server.core.jwt_parts import JwtError
 from oauth_server.core.key_rotation import KeyRotation
@@ -20,6 +21,7 @@ from oauth_server.store.store import Store
 from oauth_server.store.verbs import keys as verbs
 
 TEND_SECONDS: Final = 1.0
+SEEK_APART: Final = 0.25  # seconds from one look for an unknown key to the next, however many tokens name one
 _DAY: Final = 86_400
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ class KeyRing:
         self._algorithms = in_force(settings.signing_alg)
         self._max_age = settings.key_rotation_days * _DAY
         self._reloading = anyio.Lock()
+        self._seeking: asyncio.Task[None] | None = None  # the look that has not begun yet
+        self._sought_at = -math.inf
         self._parsed: dict[str, Key] = {}
         self._unreadable: set[str] = set()
         self._unsigned: set[KeyUse] = set()
@@ -58,14 +62,34 @@ class KeyRing:
     async def reload(self) -> None:
         """Take in what the store has; a key that cannot be read signs and verifies nothing here, and is told once."""
         async with self._reloading:  # of two at once, the one that read first must not have the last word
+            await self._take_in()
+
+    async def _take_in(self) -> None:
+        stored = await self._store.read(verbs.listed)
+        missing = [use for use, alg in self._algorithms.items() if signer(stored, use, alg, self._clock()) is None]
+        for use in missing:
+            await self.rotation.add_if_none(use)
+        if missing:
             stored = await self._store.read(verbs.listed)
-            missing = [use for use, alg in self._algorithms.items() if signer(stored, use, alg, self._clock()) is None]
-            for use in missing:
-                await self.rotation.add_if_none(use)
-            if missing:
-                stored = await self._store.read(verbs.listed)
+        if stored != self._stored:
             self._stored, self._until = stored, -math.inf
             self._parsed = {key.kid: parsed for key in stored if (parsed := self._readable(key)) is not None}
+
+    async def seek(self) -> None:
+        """Look for keys that another process made, for a token that names an unknown one. Raises StoreUnavailableError.
+
+        The look begins after this call, and whoever calls before it begins shares it.
+        """
+        if self._seeking is None:
+            self._seeking = asyncio.create_task(self._look())
+            self._seeking.add_done_callback(_retrieved)
+        await asyncio.shield(self._seeking)
+
+    async def _look(self) -> None:
+        await anyio.sleep(max(0.0, self._sought_at + SEEK_APART - steady()))
+        async with self._reloading:
+            self._seeking, self._sought_at = None, steady()
+            await self._take_in()
 
     async def tend(self) -> None:
         """Do each second what is due, for ever; what fails is told once, and tried again."""
@@ -135,6 +159,12 @@ class KeyRing:
         for use in uses - self._unsigned:
             logger.error("no signing key for %s tokens can be read: none is issued here", use)
         self._unsigned = uses
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    """Let nobody be told of a failure that whoever asked has been told, or has gone without."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _newest(keys: Iterable[SigningKey], use: KeyUse, alg: str) -> SigningKey | None:

@@ -5,7 +5,7 @@ Sources: RFC 9068 sections 2 and 4, RFC 6750, OpenID Connect Core 1.0 section 2.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from oauth_server.core.clock import Clock, random_id
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.errors import InvalidTokenError
 from oauth_server.core.jwt import ACCESS_TOKEN_TYPES, ID_TOKEN_TYPES, sign, verify
-from oauth_server.core.jwt_parts import JwtError, check_times, left_half_hash
+from oauth_server.core.jwt_parts import JwtError, UnknownKeyError, check_times, left_half_hash
 from oauth_server.core.keys import Keys
 from oauth_server.core.revocation import Entry, RevocationFilter
 from oauth_server.core.scopes import implied
@@ -78,13 +78,23 @@ class AccessToken:
 
 
 class Tokens:
-    """Issues and verifies the tokens of one issuer; `keys` gives the signing keys as they stand now."""
+    """Issues and verifies the tokens of one issuer.
+
+    `keys` gives the signing keys as they stand now. `seek` looks for keys that another process made a moment ago: a
+    token of an unknown key is not refused before.
+    """
 
     def __init__(
-        self, deployment: Deployment, keys: Callable[[], Keys], revoked: RevocationFilter, clock: Clock
+        self,
+        deployment: Deployment,
+        keys: Callable[[], Keys],
+        seek: Callable[[], Awaitable[None]],
+        revoked: RevocationFilter,
+        clock: Clock,
     ) -> None:
         self._deployment = deployment
         self._current_keys = keys
+        self._seek = seek
         self._revoked = revoked
         self._clock = clock
         self._cache: OrderedDict[bytes, AccessToken] = OrderedDict()
@@ -175,10 +185,14 @@ class Tokens:
         """The verified token; raises InvalidTokenError naming the failed check.
 
         `audience` lists the resource names of which the token must carry one; None accepts any of ours.
-        Raises StoreUnavailableError where nobody can say whether it was revoked: a refused one would be thrown away.
+        Raises StoreUnavailableError where nobody can say whether it was revoked, or its key was made a moment ago: a
+        refused one would be thrown away.
         """
         self._revoked.require_trust()
-        found = self._cached(token)
+        try:
+            found = await self._known(token)
+        except JwtError as error:
+            raise InvalidTokenError(error.check, error.reason) from None
         if audience is not None and found.audience not in audience:
             raise InvalidTokenError("audience", f"meant for {found.audience}")
         grant_id = None if found.of_client else found.grant_id  # a client that acts for itself has no grant
@@ -187,6 +201,13 @@ class Tokens:
         ):
             raise InvalidTokenError("revocation", "the token, its grant, its user or its client was revoked")
         return found
+
+    async def _known(self, token: str) -> AccessToken:
+        try:
+            return self._cached(token)
+        except UnknownKeyError:
+            await self._seek()
+        return self._cached(token)
 
     def _cached(self, token: str) -> AccessToken:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -202,7 +223,7 @@ class Tokens:
                 self._cache.popitem(last=False)
         elif found.expires_at <= self._clock():
             del self._cache[digest]
-            raise InvalidTokenError("expiry", "expired")
+            raise JwtError("expiry", "expired")
         return found
 
     def _inspected_once(self, token: str, digest: bytes) -> AccessToken:
@@ -220,11 +241,8 @@ class Tokens:
             raise
 
     def _inspect(self, token: str) -> AccessToken:
-        try:
-            claims = verify(token, self.keys.access, ACCESS_TOKEN_TYPES)
-            audience = self._check_claims(claims)
-        except JwtError as error:
-            raise InvalidTokenError(error.check, error.reason) from None
+        claims = verify(token, self.keys.access, ACCESS_TOKEN_TYPES)
+        audience = self._check_claims(claims)
         return AccessToken(
             claims["sub"],
             claims["client_id"],
@@ -252,10 +270,14 @@ class Tokens:
             raise JwtError("audience", f"meant for {len(names)} resources, and a token is for one")
         return str(names[0])
 
-    def id_token_hint(self, token: str) -> tuple[str, str] | None:
+    async def id_token_hint(self, token: str) -> tuple[str, str] | None:
         """(sub, client_id) of an ID token of ours, expired or not; None for anything else (RP-initiated logout)."""
         try:
-            claims = verify(token, self.keys.id, ID_TOKEN_TYPES)
+            try:
+                claims = verify(token, self.keys.id, ID_TOKEN_TYPES)
+            except UnknownKeyError:
+                await self._seek()
+                claims = verify(token, self.keys.id, ID_TOKEN_TYPES)
         except JwtError:
             return None
         if claims.get("iss") != self._deployment.issuer:

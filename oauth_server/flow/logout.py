@@ -30,7 +30,7 @@ class Logout:
         anyone who registered (RFC 9700 section 4.11.2).
         """
         params = self._params(request)
-        hint = self._hint(params)
+        hint = await self._hint(params)
         client = await self._client(params, hint)
         back = self._back(params, client)
         cookie = self._cookie.read(request)
@@ -55,7 +55,7 @@ class Logout:
         if "csrf" not in form:
             return redirect_reply(f"{LOGOUT_PATH}?{urlencode(pairs)}", after_post=True)
         params = self._params(request)
-        back = self._back(params, await self._client(params, self._hint(params)))
+        back = self._back(params, await self._client(params, await self._hint(params)))
         cookie = self._cookie.read(request)
         check_own_form(request, self._services, form["csrf"], cookie, f"logout {request.url.query}")
         session = await self._services.sessions.find(cookie)
@@ -72,9 +72,9 @@ class Logout:
             raise InvalidRequestError(f"The parameter {params.repeated[0][:40]} appears more than once.")
         return params
 
-    def _hint(self, params: Params) -> tuple[str, str] | None:
+    async def _hint(self, params: Params) -> tuple[str, str] | None:
         """The (subject, client id) of the ID token, None where there is none of ours."""
-        return self._services.tokens.id_token_hint(params.get("id_token_hint") or "")
+        return await self._services.tokens.id_token_hint(params.get("id_token_hint") or "")
 
     async def _client(self, params: Params, hint: tuple[str, str] | None) -> Client | None:
         client_id = params.get("client_id")

@@ -44,6 +44,10 @@ KEYS = Keys(
 )
 
 
+async def nothing_new() -> None:
+    """A look for new keys that finds none."""
+
+
 async def opened(store: Store, alg: str, clock: ManualClock) -> KeyRing:
     """The keys of a process that signs access tokens with this algorithm."""
     ring = KeyRing(store, load({"MCP_OAUTH_SIGNING_ALG": alg}), clock)
@@ -60,7 +64,7 @@ async def revoked(store: Store, clock: ManualClock) -> RevocationFilter:
 
 @pytest.fixture
 def tokens(revoked: RevocationFilter, clock: ManualClock) -> Tokens:
-    return Tokens(deploy(load({}), "127.0.0.1", 8000), lambda: KEYS, revoked, clock)
+    return Tokens(deploy(load({}), "127.0.0.1", 8000), lambda: KEYS, nothing_new, revoked, clock)
 
 
 async def failed(tokens: Tokens, token: str, audience: list[str] | None = None) -> str:
@@ -150,10 +154,10 @@ async def test_an_id_token_is_no_access_token_and_the_reverse(tokens: Tokens, cl
         "at_hash": left_half_hash(access),
     }
     assert await failed(tokens, identity) == "type"
-    assert tokens.id_token_hint(identity) == ("s", "c1")
-    assert tokens.id_token_hint(access) is None
+    assert await tokens.id_token_hint(identity) == ("s", "c1")
+    assert await tokens.id_token_hint(access) is None
     clock.advance(10_000)
-    assert tokens.id_token_hint(identity) == ("s", "c1")  # a hint may be old
+    assert await tokens.id_token_hint(identity) == ("s", "c1")  # a hint may be old
     without = tokens.issue_id(subject="s", client_id="c1", auth_time=1, nonce=None, access_token=access)
     assert "nonce" not in verify(without, KEYS.id, ID_TOKEN_TYPES)
 
@@ -225,12 +229,12 @@ async def test_another_algorithm_gets_a_key_of_its_own_and_the_old_one_still_ver
     deployment = deploy(load({}), "127.0.0.1", 8000)
     ring = await opened(store, "ES256", clock)
     first = ring.current()
-    token = Tokens(deployment, ring.current, revoked, clock).issue_access(**MINE)
+    token = Tokens(deployment, ring.current, ring.seek, revoked, clock).issue_access(**MINE)
     clock.advance(1)
     other = await opened(store, "RS256", clock)
     second = other.current()
     assert second.sign_access.alg == second.sign_id.alg == "RS256"
     assert second.sign_access.kid != second.sign_id.kid  # never one key for two uses
     assert {key.kid for key in first.all} < {key.kid for key in second.all}
-    assert (await Tokens(deployment, other.current, revoked, clock).verify(token)).subject == "sub-1"
+    assert (await Tokens(deployment, other.current, other.seek, revoked, clock).verify(token)).subject == "sub-1"
     assert (await opened(store, "ES256", clock)).current().sign_access.kid == first.sign_access.kid
