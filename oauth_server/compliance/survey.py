@@ -227,7 +227,7 @@ class Survey:
         if not isinstance(url, str) or urls.read(url) is None:
             raise Missing(f"the metadata states no usable {name}")
         # The server chooses its metadata, and may choose it anew for each request.
-        if urls.ascii_origin(url) != self._places.get(name, urls.ascii_origin(url)):
+        if name in self._places and urls.ascii_origin(url) != self._places[name]:
             raise Missing(f"the {name} is at {urls.origin(url)}, to which nothing of the operator's goes")
         return url
 

@@ -56,9 +56,9 @@ def ascii_origin(url: str) -> str:
         return ""
     try:
         found = httpx2.URL(url)
-    except httpx2.InvalidURL:
+        return f"{found.scheme}://{found.netloc.decode('ascii')}"
+    except (httpx2.InvalidURL, ValueError):  # what a host cannot be encoded from
         return ""
-    return f"{found.scheme}://{found.netloc.decode('ascii')}"
 
 
 def path(url: str) -> str:

@@ -94,7 +94,10 @@ class Outbound:
             raise OutboundError(f"the budget of {self._limits.requests} requests is spent")
         self._left -= 1
         fields = httpx2.Headers({"Accept": "*/*", "User-Agent": "mcp-docker-server"})
-        fields.update(headers)
+        try:
+            fields.update(headers)
+        except UnicodeError:  # a token of the server that is asked, for example
+            raise OutboundError("a header field holds characters that cannot be sent") from None
         fields["Accept-Encoding"] = "identity"
         started = time.perf_counter()
         try:

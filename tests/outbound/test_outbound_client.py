@@ -270,3 +270,9 @@ async def test_only_the_origins_that_were_named_are_asked(serve: Serve) -> None:
             with pytest.raises(OutboundError, match="not among the servers that may be asked"):
                 await client.request("POST", url)
         assert other.heads == []
+
+
+@pytest.mark.parametrize("value", ["Bearer a\x9bb", "Bearer \ud800", "Bearer é"])
+async def test_a_header_that_cannot_be_sent_is_refused(value: str) -> None:
+    with pytest.raises(OutboundError, match="characters that cannot be sent"):
+        await Outbound(local=True).request("GET", "http://127.0.0.1:1/", headers={"Authorization": value})
