@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import quote_plus, urlsplit
 
 from oauth_server.core.errors import InvalidRedirectUriError
-from oauth_server.core.hosts import authority_problem
+from oauth_server.core.hosts import authority_problem, is_loopback_host
 from oauth_server.core.refusal_log import shown_uri
 
 MAX_LENGTH = 2048
@@ -45,6 +45,16 @@ _DOT_SEGMENT = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?:/|%2f|$)", re.IGNORECASE)
 def is_loopback(uri: str) -> bool:
     """Whether the URI leads to a program on the user's own computer, by a literal loopback name over http."""
     return _LOOPBACK.fullmatch(uri) is not None
+
+
+def on_this_computer(uri: str) -> bool:
+    """Whether the URI leads to a program on the user's own computer, where any program may pass for the client.
+
+    That is loopback over http or https, and every private-use scheme (RFC 8252 sections 8.4 and 8.6).
+    """
+    parts = urlsplit(uri)
+    host = parts.hostname or ""
+    return parts.scheme not in ("http", "https") or is_loopback_host(host) or host.endswith(".localhost")
 
 
 def host_of(uri: str) -> str:

@@ -14,6 +14,10 @@ IDENTITY = ("openid", "profile", "email", "offline_access")
 
 HIERARCHY: Mapping[str, frozenset[str]] = {ADMIN: frozenset((WRITE, READ)), WRITE: frozenset((READ,))}
 
+# Starts unticked on the consent page, and needs a sign-in that is no older than this.
+SENSITIVE = frozenset((ADMIN,))
+SENSITIVE_AFTER_SIGN_IN = 5 * 60  # seconds
+
 # scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
 _TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 MAX_LENGTH = 2048

@@ -23,10 +23,17 @@ from oauth_server.core.errors import (
 from oauth_server.core.grants import Approval
 from oauth_server.core.passwords import PasswordError
 from oauth_server.core.policies import AUTHORIZATIONS
-from oauth_server.core.redirect_uris import host_of, is_loopback, same_but_port, with_parameters
+from oauth_server.core.redirect_uris import (
+    host_of,
+    is_loopback,
+    on_this_computer,
+    same_but_port,
+    with_parameters,
+)
+from oauth_server.core.scopes import SENSITIVE, SENSITIVE_AFTER_SIGN_IN
 from oauth_server.core.services import Services
 from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeRequest, refused, run_checks
-from oauth_server.flow.authorize_forms import Forms
+from oauth_server.flow.authorize_forms import SIGN_IN_AGAIN, Forms
 from oauth_server.flow.cookies import SessionCookie
 from oauth_server.flow.http import (
     Params,
@@ -140,9 +147,9 @@ class Authorize:
     # What is missing
 
     async def _proceed(self, turn: Turn) -> Response:
-        automatic = await self._auto_approved(turn)
+        automatic = await self._automatic(turn)
         if automatic is not None:
-            return await self._approve(turn, automatic, self._offered(turn, automatic), asked=False)
+            return automatic
         silent = "none" in turn.asked.prompt
         session = turn.session
         if session is None or self._must_sign_in(turn, session):
@@ -154,11 +161,20 @@ class Authorize:
                 raise self._refused(turn, LoginRequiredError("The person must choose a new password first."))
             return self._forms.password(turn, session)
         offered = self._offered(turn, session)
-        if await self._consent_stands(turn, session, offered):
+        stands, old = await self._consent_stands(turn, session, offered), self._too_old(session, offered)
+        if stands and not old:
             return await self._approve(turn, session, offered, asked=False)
         if silent:
-            raise self._refused(turn, ConsentRequiredError())
-        return self._forms.consent(turn, session, offered)
+            raise self._refused(turn, LoginRequiredError(SIGN_IN_AGAIN) if stands else ConsentRequiredError())
+        return self._forms.sign_in_again(turn) if stands else self._forms.consent(turn, session, offered)
+
+    async def _automatic(self, turn: Turn) -> Response | None:
+        """The answer to a request that is approved unasked; a sensitive scope never is, for it needs a sign-in."""
+        session = await self._auto_approved(turn)
+        if session is None:
+            return None
+        scope = tuple(s for s in self._offered(turn, session) if s not in SENSITIVE)
+        return await self._approve(turn, session, scope, asked=False) if scope else None
 
     def _refused(self, turn: Turn, error: OAuthError) -> AuthorizeRefused:
         return refused(turn.asked, error) if turn.asked.client is not None else AuthorizeRefused(error)
@@ -168,6 +184,11 @@ class Authorize:
             return True
         age = self._services.clock() - session.auth_time
         return turn.asked.max_age is not None and age > turn.asked.max_age
+
+    def _too_old(self, session: Session, scope: tuple[str, ...]) -> bool:
+        """Whether the sign-in is too long ago for a sensitive scope among these."""
+        age = self._services.clock() - session.auth_time
+        return bool(SENSITIVE & set(scope)) and age > SENSITIVE_AFTER_SIGN_IN
 
     def _offered(self, turn: Turn, session: Session) -> tuple[str, ...]:
         """The requested scopes that this person may be granted at all."""
@@ -181,7 +202,7 @@ class Authorize:
 
         The answer to a client that is known by its metadata document goes to the host that vouches for it.
         """
-        vouched = turn.client.source == "document" and turn.asked.redirect_uri.startswith("https://")
+        vouched = turn.client.source == "document" and not on_this_computer(turn.asked.redirect_uri)
         if "consent" in turn.asked.prompt or not (turn.client.confidential or vouched):
             return False
         given = await self._services.grants.consented(
@@ -265,4 +286,6 @@ class Authorize:
         scope = tuple(s for s in offered if s in chosen)
         if not scope:
             return self._forms.consent(turn, session, offered, "Choose at least one permission, or deny the request.")
+        if self._too_old(session, scope):
+            return self._forms.sign_in_again(turn)
         return await self._approve(turn, session, scope, asked=True)

@@ -3,6 +3,8 @@
 Sources: RFC 9700 sections 4.7 and 4.16, MCP security best practices (consent).
 """
 
+from typing import Final
+
 from starlette.responses import Response
 
 from oauth_server.core.clock import random_token
@@ -16,6 +18,8 @@ from oauth_server.flow.http import page_reply
 from oauth_server.flow.own_form import check_own_form
 from oauth_server.flow.turn import Turn
 from oauth_server.store.records import Session
+
+SIGN_IN_AGAIN: Final = "Sign in again: administration is granted only within five minutes of a sign-in."
 
 
 class Forms:
@@ -42,6 +46,12 @@ class Forms:
             self._cookie.set(reply, cookie)
         return reply
 
+    def sign_in_again(self, turn: Turn) -> Response:
+        """The login form for a person who signed in too long ago for what they would grant."""
+        reply = self.login(turn, error=SIGN_IN_AGAIN)
+        reply.status_code = 200
+        return reply
+
     def password(self, turn: Turn, session: Session, error: str | None = None) -> Response:
         """The form for a new password."""
         html = pages.change_password(
@@ -56,7 +66,10 @@ class Forms:
         """The consent form, with the scopes that this person may be granted."""
         csrf = self._csrf(turn, turn.cookie or "", "consent")
         view = consent_view(turn.asked, session.user, offered, action=turn.action, csrf=csrf, ticked=error is None)
-        return page_reply(pages.consent(view, error), 400 if error else 200)
+        reply = page_reply(pages.consent(view, error), 400 if error else 200)
+        # The page that opened this window keeps no handle on it, and cannot send it elsewhere between two clicks.
+        reply.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        return reply
 
     def _csrf(self, turn: Turn, cookie: str, step: str) -> str:
         return self._services.sessions.csrf(cookie, f"{step} {turn.query}")

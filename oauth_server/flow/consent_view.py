@@ -3,8 +3,8 @@
 from urllib.parse import urlsplit
 
 from oauth_server.core import document_urls
-from oauth_server.core.redirect_uris import host_of, is_loopback
-from oauth_server.core.scopes import ADMIN, TITLES
+from oauth_server.core.redirect_uris import host_of, on_this_computer
+from oauth_server.core.scopes import SENSITIVE, TITLES
 from oauth_server.flow.authorize_checks import AuthorizeRequest
 from oauth_server.flow.pages import Consent, ScopeChoice
 from oauth_server.store.records import User
@@ -15,7 +15,8 @@ def consent_view(
 ) -> Consent:
     """The view of a checked request; scopes without words of ours are shown by their names.
 
-    `ticked`: whether the boxes start ticked; not so once the person has cleared them all.
+    `ticked`: whether the boxes start ticked; not so once the person has cleared them all. Those of sensitive scopes
+    never do.
     """
     client = asked.known_client
     client_uri = client.metadata.get("client_uri")
@@ -24,7 +25,7 @@ def consent_view(
         client_id=client.client_id,
         client_host=urlsplit(client_uri).hostname if client_uri else None,
         redirect_host=host_of(asked.redirect_uri),
-        loopback=is_loopback(asked.redirect_uri),
+        local=on_this_computer(asked.redirect_uri),
         username=user.username,
         resource=", ".join(asked.resources),
         scopes=tuple(_choice(scope, ticked=ticked) for scope in offered),
@@ -37,4 +38,6 @@ def consent_view(
 
 def _choice(scope: str, *, ticked: bool) -> ScopeChoice:
     title, description = TITLES.get(scope, (scope, "A permission that the operator of this server defined."))
-    return ScopeChoice(name=scope, title=title, description=description, sensitive=scope == ADMIN, checked=ticked)
+    sensitive = scope in SENSITIVE
+    checked = ticked and not sensitive
+    return ScopeChoice(name=scope, title=title, description=description, sensitive=sensitive, checked=checked)

@@ -106,7 +106,7 @@ async def test_client_name_of_look_alike_letters_does_not_hide_who_asks(
         closing,
         server,
         client_name="\u0421l\u0430ude",  # Cyrillic Es and a
-        client_uri="https://cl\u0430ude.example/",
+        client_uri="https://xn--clude-5ve.example/",
         redirect_uris=["https://evil.example/cb"],
     )
     html = shown(await consent_page(browser, client.url(Pkce.new())))

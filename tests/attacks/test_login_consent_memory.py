@@ -31,7 +31,7 @@ def asks(reply: httpx2.Response) -> list[str]:
     """The scopes that a consent page asks for."""
     form = form_of(shown(reply))
     assert form.buttons["decision"] == ["deny", "approve"]
-    return form.checkboxes["scope"]
+    return form.offered["scope"]
 
 
 async def confidential(closing: AsyncExitStack, server: Running, **metadata: Any) -> OAuthClient:
@@ -141,7 +141,7 @@ async def test_remembered_consent_is_no_login(server: Running, browser: Browser,
         (CALLBACK, "localhost", True),
         ("http://127.0.0.1:3000/app.example", "127.0.0.1", True),
         ("http://[::1]/cb", "::1", True),
-        ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp", False),
+        ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp", True),
     ],
 )
 async def test_consent_shows_the_host_that_the_answer_goes_to(

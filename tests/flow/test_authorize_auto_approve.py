@@ -27,12 +27,24 @@ async def approved(automatic: Running, closing: AsyncExitStack) -> OAuthClient:
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 async def test_named_user_is_signed_in_and_consents_unasked(approved: OAuthClient, headers: dict[str, str]) -> None:
     pkce = Pkce.new()
-    reply = await approved.http.get(approved.url(pkce, scope="mcp:read mcp:admin"), headers=headers)
+    reply = await approved.http.get(approved.url(pkce, scope="mcp:read mcp:write"), headers=headers)
     assert "set-cookie" not in reply.headers
     tokens = (await approved.redeem(answered(reply, approved)["code"], pkce)).json()
-    assert tokens["scope"] == "mcp:read mcp:admin"
+    assert tokens["scope"] == "mcp:read mcp:write"
     assert await count(approved.server, "browser_sessions") == 0
     assert await count(approved.server, "consents") == 0
+
+
+@pytest.mark.requirement("attack-16")
+async def test_sensitive_scope_is_never_granted_unasked(approved: OAuthClient) -> None:
+    pkce = Pkce.new()
+    reply = await approved.http.get(approved.url(pkce, scope="mcp:read mcp:admin"))
+    assert (await approved.redeem(answered(reply, approved)["code"], pkce)).json()["scope"] == "mcp:read"
+    before = await state_of(approved.server)
+    assert 'type="password"' in shown(await approved.http.get(approved.url(pkce, scope="mcp:admin")))
+    silent = await approved.http.get(approved.url(pkce, scope="mcp:admin", prompt="none"))
+    redirected_error(silent, approved, "login_required")
+    assert await state_of(approved.server) == before
 
 
 @pytest.mark.requirement("attack-24")

@@ -28,7 +28,7 @@ APPROVE = ("decision", "approve")
 
 async def offered(browser: Browser, client: OAuthClient, **params: Any) -> list[str]:
     page = await consent_page(browser, client.url(Pkce.new(), **params))
-    return form_of(page.text).checkboxes["scope"]
+    return form_of(page.text).offered["scope"]
 
 
 @pytest.mark.requirement("attack-16")
@@ -130,7 +130,7 @@ async def test_what_is_above_the_ceiling_is_never_offered(
     await add_user(server)
     alice = browser_of(closing, server)
     page = await consent_page(alice, client.url(Pkce.new(), scope=EVERYTHING))
-    assert form_of(page.text).checkboxes["scope"] == [s for s in EVERYTHING.split() if s != "mcp:admin"]
+    assert form_of(page.text).offered["scope"] == [s for s in EVERYTHING.split() if s != "mcp:admin"]
     assert "mcp:admin" not in shown(page).partition("<fieldset")[2]
     reply = await alice.http.get(client.url(Pkce.new(), scope="mcp:admin"))
     redirected_error(reply, client, "invalid_scope")

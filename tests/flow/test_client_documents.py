@@ -351,6 +351,19 @@ async def test_consent_is_remembered_for_the_host_and_never_for_this_computer(
     redirected_error(await browser.http.get(app.url(Pkce.new(), prompt="none")), app, "consent_required")
 
 
+@pytest.mark.requirement("AS-18", "attack-24")
+async def test_consent_is_not_remembered_where_the_answer_goes_to_a_program_on_this_computer(
+    server: Running, browser: Browser, publisher: Publisher, closing: AsyncExitStack
+) -> None:
+    local = "https://localhost:9443/cb"
+    publisher.publish(redirect_uris=[local])
+    client = documented(closing, server, redirect_uri=local)
+    for _ in range(2):
+        page = await consent_page(browser, client.url(Pkce.new()))
+        assert "Any program on this computer could be using this name" in shown(page)
+        assert "code" in answered(await browser.consent(page), client, 303)
+
+
 @pytest.mark.requirement("AS-08", "attack-60")
 async def test_grant_lives_on_with_the_document_that_was_consented_to(
     server: Running, browser: Browser, hosted: OAuthClient, publisher: Publisher, closing: AsyncExitStack

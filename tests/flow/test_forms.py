@@ -51,8 +51,12 @@ def test_each_refusal_says_what_is_wrong() -> None:
 
 
 def test_parameters_without_a_value_are_omitted_and_repeated_ones_told() -> None:
-    params = to_params(parse_pairs(b"a=1&b=&resource=x&resource=&resource=y&b=2&c"))
-    assert (params.values, params.resources, params.repeated) == ({"a": "1", "b": "2"}, ["x", "y"], ("b",))
+    params = to_params(parse_pairs(b"a=1&b=&resource=x&resource=&resource=y&b=2&c&d=1&d=2&d="))
+    assert (params.values, params.resources, params.repeated) == (
+        {"a": "1", "b": "2", "d": "1"},
+        ["x", "y"],
+        ("d",),
+    )
 
 
 def test_an_answer_is_json_that_every_parser_takes() -> None:

@@ -29,7 +29,7 @@ CONSENT = Consent(
     client_id="c_8Qd0vV3y",
     client_host="editor.example",
     redirect_host="localhost",
-    loopback=True,
+    local=True,
     username="alice",
     resource="https://mcp.example/mcp",
     scopes=(
@@ -102,7 +102,7 @@ def every_page(text: str = "Some text", error: str | None = None) -> dict[str, P
         "login": pages.login(**form, client_name=text, username=text, error=error),
         "login, alone": pages.login(**form, client_name=None),
         "consent": pages.consent(view, error),
-        "consent, remote": pages.consent(replace(view, loopback=False, verified=True, client_host=None), error),
+        "consent, remote": pages.consent(replace(view, local=False, verified=True, client_host=None), error),
         "change_password": pages.change_password(**form, username=text, error=error),
         "confirm_logout": pages.confirm_logout(**form, username=text, client_name=text, host=text),
         "confirm_logout, alone": pages.confirm_logout(**form, username=text, client_name=None, host=None),
@@ -230,7 +230,7 @@ def test_consent_says_who_asks_for_what_and_where_the_answer_goes() -> None:
 
 @pytest.mark.requirement("AS-16", "AS-17")
 def test_consent_warns_only_where_there_is_reason() -> None:
-    view = replace(CONSENT, redirect_host="editor.example", loopback=False, verified=True, client_host=None)
+    view = replace(CONSENT, redirect_host="editor.example", local=False, verified=True, client_host=None)
     page = Page(pages.consent(view))
     assert "you return to editor.example" in page.text
     assert not re.search("this computer|verified|Website", page.text)

@@ -15,7 +15,8 @@ class Form:
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
-    checkboxes: dict[str, list[str]] = field(default_factory=dict)
+    checkboxes: dict[str, list[str]] = field(default_factory=dict)  # those that start ticked
+    offered: dict[str, list[str]] = field(default_factory=dict)  # all of them
     buttons: dict[str, list[str]] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)  # name -> type
 
@@ -33,6 +34,7 @@ class _Forms(HTMLParser):
             form, kind = self.forms[-1], a.get("type", "text")
             form.inputs[a["name"]] = kind
             if kind == "checkbox":
+                form.offered.setdefault(a["name"], []).append(a.get("value", "on"))
                 if "checked" in a:
                     form.checkboxes.setdefault(a["name"], []).append(a.get("value", "on"))
             else:
@@ -112,8 +114,8 @@ class Browser:
         return await self.http.get(reply.headers["location"])
 
     async def consent(self, page: httpx2.Response, scopes: list[str] | None = None) -> httpx2.Response:
-        """Approve, with all boxes as they are or with just these scopes."""
-        boxes = None if scopes is None else {"scope": scopes}
+        """Approve all that is asked, or just these scopes."""
+        boxes = form_of(page.text).offered if scopes is None else {"scope": scopes}
         return await self.submit(page, checkboxes=boxes, button=("decision", "approve"))
 
     async def authorize(self, url: str, scopes: list[str] | None = None) -> str:

@@ -43,7 +43,7 @@ class Consent:
     """What a person must see before deciding about a request (MCP authorization, redirect URI and consent rules).
 
     `client_host` is the host of `client_uri`. `redirect_host` is the bare host the answer goes to, or the scheme and
-    authority of a private-use URI (`cursor://anysphere.cursor-mcp`); `loopback` says that it is this computer.
+    authority of a private-use URI (`cursor://anysphere.cursor-mcp`); `local` says that it is this computer.
     `verified` is False when the client registered itself, so that nobody vouches for its name; `publisher` is the host
     of the client ID metadata document that describes it, which does.
     """
@@ -52,7 +52,7 @@ class Consent:
     client_id: str
     client_host: str | None
     redirect_host: str
-    loopback: bool
+    local: bool
     username: str
     resource: str
     scopes: tuple[ScopeChoice, ...]
