@@ -6,7 +6,10 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any, Literal
 
 from fastmcp import FastMCP
+from fastmcp.server.context import reset_transport, set_transport
 from fastmcp.server.http import HostOriginProtection, StarletteWithLifespan
+from fastmcp.utilities.logging import temporary_log_level
+from mcp.server.lowlevel import NotificationOptions
 from mcp.server.streamable_http import EventStore
 from starlette.middleware import Middleware
 
@@ -18,6 +21,7 @@ from oauth_server.app.log import announce
 from oauth_server.app.metrics_port import serving_metrics
 from oauth_server.app.mistakes import one_line_errors
 from oauth_server.app.no_state import NoState
+from oauth_server.app.stdio import stdio_streams
 from oauth_server.core.clock import Clock, SteadyClock, steady
 from oauth_server.core.deployment import Deployment, deploy
 from oauth_server.core.fetched import Connect
@@ -66,6 +70,9 @@ class McpServer(FastMCP[None]):
             dereference_schemas=False,  # there are no references in ours, and every list would look for them
             session_state_store=NoState(),
         )
+        # What is offered never changes while a process runs, and nothing is logged to a client.
+        self._mcp_server.notification_options = NotificationOptions()
+        del self._mcp_server._request_handlers["logging/setLevel"]  # noqa: SLF001 - the SDK offers no other way
         register_all(self, self.runtime, self._inspect)
         self._mcp_server.middleware.insert(0, named_members)
 
@@ -186,10 +193,15 @@ class McpServer(FastMCP[None]):
         self, show_banner: bool = True, log_level: str | None = None, stateless: bool = False
     ) -> None:
         """Serve one client over stdin and stdout; the caller is the local operator."""
-        del show_banner
+        del show_banner, stateless
         telemetry.set_up()
-        with one_line_errors():
-            await super().run_stdio_async(show_banner=False, log_level=log_level, stateless=stateless)
+        token = set_transport("stdio")
+        try:
+            with one_line_errors(), temporary_log_level(log_level):
+                async with self._lifespan_manager(), stdio_streams() as (read, write):
+                    await self._mcp_server.run(read, write, self._mcp_server.create_initialization_options())
+        finally:
+            reset_transport(token)
 
     def _greet(self) -> None:
         if self._opened is not None:

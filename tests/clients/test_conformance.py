@@ -22,7 +22,6 @@ SCENARIOS = {
     "2025-11-25": (
         "server-initialize",
         "ping",
-        "logging-set-level",
         "tools-list",
         "resources-list",
         "prompts-list",
