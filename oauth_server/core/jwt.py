@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk
 from pydantic_core import to_json
 
-from oauth_server.core.jwt_parts import JwtError, UnknownKeyError, encoded, parsed_object, taken_apart
-from oauth_server.core.untrusted import unverified
+from oauth_server.core.jwt_parts import JwtError, UnknownKeyError, encoded, parsed_object, shown_header, taken_apart
 
 ACCESS_TOKEN_TYPES = frozenset(("at+jwt", "application/at+jwt"))
 ID_TOKEN_TYPES = frozenset(("JWT",))
@@ -92,7 +91,7 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
     """
     header, payload, signature, signed = taken_apart(token)
     if str(header.get("typ", "")).lower() not in {t.lower() for t in types}:
-        raise JwtError("type", f"typ is {unverified(str(header.get('typ')))}, not {' or '.join(sorted(types))}")
+        raise JwtError("type", f"typ is {shown_header(header.get('typ'))}, not {' or '.join(sorted(types))}")
     if "crit" in header:
         raise JwtError("critical", "the header has critical extensions, of which none is understood")
     kid = header.get("kid")
@@ -102,7 +101,7 @@ def verify(token: str, keys: Mapping[str, Key], types: frozenset[str]) -> dict[s
             raise UnknownKeyError
         raise JwtError("key", "the kid names no signing key of this server")
     if header.get("alg") != key.alg:
-        raise JwtError("algorithm", f"alg is {unverified(str(header.get('alg')))}, the key is for {key.alg}")
+        raise JwtError("algorithm", f"alg is {shown_header(header.get('alg'))}, the key is for {key.alg}")
     try:
         # The key itself: `jws.verify` would take the token apart once more, and find the same key by the same header.
         verifies = key.public.verify(signed, signature) is True

@@ -5,6 +5,7 @@ Sources: RFC 7515 sections 3.1 and 7.1, RFC 7519 sections 2 and 4.1, RFC 7591 se
 
 import hashlib
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from oauth_server.store.ages import CLOCK_SKEW
 
 MAX_LENGTH = 8192
+_HEADER = re.compile(r"none|(?:HS|RS|PS|ES)(?:256|384|512)|EdDSA|(?:application/)?(?:jwt|JWT|[a-z-]{1,24}\+jwt)")
 _LAST_DATE = 1e12  # seconds, some thirty thousand years from now
 
 
@@ -120,6 +122,12 @@ def unverified_statement(token: object) -> dict[str, Any]:
     if not isinstance(claims.get("iss"), str):
         raise JwtError("claims", "iss is missing or not a string")
     return claims
+
+
+def shown_header(value: object) -> str:
+    """The alg or typ of a token for a sentence about it: one that is known, else nothing of what stands there."""
+    known = value is None or (isinstance(value, str) and _HEADER.fullmatch(value) is not None)
+    return repr(value) if known else "something else"
 
 
 def _is_number(value: object) -> bool:

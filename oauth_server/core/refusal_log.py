@@ -8,8 +8,8 @@ from oauth_server import metrics
 
 # Words of a path, as endpoints have them. Anything else may be a secret that somebody put there by mistake.
 _WORD = re.compile(r"[a-z._-]{1,40}|[a-z0-9]{1,4}|")
-# Hosts and ports; anything else may be a sentence that somebody wrote for whoever reads the log.
-_AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{0,255}")
+# Hosts in the spelling of browsers, and ports; anything else may be a secret, or a sentence for whoever reads the log.
+_AUTHORITY = re.compile(r"(?:[a-z0-9.-]{0,253}|\[[0-9a-f:.]{0,45}\])(?::[0-9]{0,5})?")
 # An id as this server makes them, which none of its secrets is as long as; or a word that is shorter than all of these.
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{22}|[A-Za-z0-9._-]{1,11}")
 NO_ROUTE = "none"
@@ -34,10 +34,14 @@ def shown_uri(uri: str) -> str:
         authority = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "…"
-    if not _AUTHORITY.fullmatch(authority):
-        authority = "…"
-    origin = f"{parts.scheme}://{authority}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
+    scheme = shown_path(parts.scheme)
+    origin = f"{scheme}://{shown_host(authority)}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
     return ascii(origin + shown_path(parts.path))[1:-1] + "?…" * bool(parts.query)
+
+
+def shown_host(authority: str) -> str:
+    """A host with its port for the log, where it is spelled as browsers spell one."""
+    return authority if _AUTHORITY.fullmatch(authority) else "…"
 
 
 def recordable(client_id: str) -> str:

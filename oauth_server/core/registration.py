@@ -33,7 +33,6 @@ from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
 from oauth_server.core.settings_rules import quoted
-from oauth_server.core.untrusted import unverified
 from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, registrations
@@ -296,7 +295,7 @@ def _check_software_statement(statement: object) -> None:
     if statement is None:
         return
     try:
-        claims = unverified_statement(statement)
+        unverified_statement(statement)
     except JwtError as error:
         raise InvalidSoftwareStatementError(reason=error.reason) from None
-    raise UnapprovedSoftwareStatementError(reason=f"of the issuer {unverified(str(claims['iss']))}")
+    raise UnapprovedSoftwareStatementError

@@ -16,7 +16,7 @@ from oauth_server.core import documents as d
 from oauth_server.core.audit import foreign_origin
 from oauth_server.core.deployment import Deployment
 from oauth_server.core.hosts import is_loopback_host, is_loopback_origin
-from oauth_server.core.refusal_log import refused
+from oauth_server.core.refusal_log import refused, shown_host, shown_uri
 from oauth_server.core.resource_indicators import MCP_PATH
 from oauth_server.gate.fields import first, values
 
@@ -59,7 +59,7 @@ class Guard:
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         path, hosts = scope["path"], values(scope, b"host")
         if not (len(hosts) == 1 and self._serves(hosts[0])):
-            seen = f"Host {', '.join(hosts)}"
+            seen = f"Host {', '.join(map(shown_host, hosts))}"
             if _malformed(hosts, scope["http_version"]):
                 await _refuse(scope, self._secured(send), 400, "The request needs one valid Host header field.", seen)
                 return
@@ -70,7 +70,7 @@ class Guard:
         origin = first(scope, b"origin")
         if _is_mcp(path) and origin is not None and not self._admits(path, origin):
             sentence = "Browsers on this origin may not call this server (MCP_OAUTH_ALLOW_ORIGINS names them)."
-            await _refuse(scope, self._secured(send), 403, sentence, f"Origin {origin}")
+            await _refuse(scope, self._secured(send), 403, sentence, f"Origin {shown_uri(origin)}")
             return
         # The outermost layer takes it back when the request is over.
         foreign_origin.set("" if origin in self._deployment.own_origins else origin or "")
