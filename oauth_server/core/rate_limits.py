@@ -3,6 +3,7 @@
 Quiet traffic writes nothing: a bucket reaches the store only once it is a quarter full.
 """
 
+import hashlib
 import logging
 import math
 from collections import OrderedDict
@@ -28,7 +29,7 @@ HOT: Final = 0.25  # of a bucket; the share of each process that the others do n
 MOST: Final = 20_000  # buckets, some 6 MiB; the one that was counted in longest ago makes room
 ADDED_AT_ONCE: Final = 100  # buckets of a round, so that its transaction stays short
 ORIGINS: Final = 4  # times the bound of one Origin: what all foreign Origins of one address may use together
-_LONGEST_ORIGIN: Final = 255
+_ORIGIN_DIGITS: Final = 16
 _FORGOTTEN_AT_ONCE: Final = 1000
 LONGEST: Final = 3600.0  # seconds until the fullest bucket is empty, of many processes together
 logger = logging.getLogger(__name__)
@@ -50,11 +51,15 @@ def caller() -> str:
     """What a request is counted by before any authentication: its address or IPv6 network, and a foreign Origin.
 
     A web page makes its visitor's browser send requests, which name the page's Origin: they fill no bucket of the
-    visitor's own programs.
+    visitor's own programs. The Origin stands in it as a hash: a header may hold anything, and a key is logged.
     """
     origin = foreign_origin.get()
     address = source_of(caller_address.get())
-    return f"{address} {origin[:_LONGEST_ORIGIN]!a}" if origin else address
+    return f"{address} {_hashed(origin)}" if origin else address
+
+
+def _hashed(origin: str) -> str:
+    return hashlib.sha256(origin.encode("utf-8", "surrogateescape")).hexdigest()[:_ORIGIN_DIGITS]
 
 
 def all_origins(policy: Policy) -> tuple[_Key, ...]:

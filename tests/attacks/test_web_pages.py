@@ -1,12 +1,14 @@
 """Web pages that use up what their visitors may ask: what a page makes a browser send is refused, or counted by itself."""
 
 from collections.abc import AsyncIterator
+from contextvars import copy_context
 
 import httpx2
 import pytest
 
+from oauth_server.core.audit import caller_address, foreign_origin
 from oauth_server.core.policies import AUTHORIZATIONS, REFUSALS, Policy
-from oauth_server.core.rate_limits import ORIGINS
+from oauth_server.core.rate_limits import ORIGINS, caller
 from oauth_server.core.registration import BY_ADDRESS
 from tests.conftest import MakeServer
 from tests.support.authorize import refused, shown
@@ -47,6 +49,17 @@ def fill(server: Running, policy: Policy, key: str, room: int = 0) -> None:
         server.services.rate_limits.count(policy, key)
 
 
+def key_of(address: str, origin: str) -> str:
+    """What requests of a page are counted by."""
+
+    def key() -> str:
+        caller_address.set(address)
+        foreign_origin.set(origin)
+        return caller()
+
+    return copy_context().run(key)
+
+
 def counted(server: Running) -> set[tuple[str, str]]:
     """The buckets with something in them: the names of their policies, and their keys."""
     return {(policy.name, key) for policy, key in server.services.rate_limits._buckets}
@@ -81,11 +94,12 @@ async def test_refused_requests_of_a_page_count_for_its_origin_alone(
     def headers(origin: str) -> dict[str, str]:
         return at(VISITOR, Origin=origin, **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"})
 
-    fill(server, REFUSALS, f"{VISITOR} '{EVIL}'", room=3)
+    fill(server, REFUSALS, key_of(VISITOR, EVIL), room=3)
     replies = [await ask(client, path, headers(EVIL)) for _ in range(5)]
     assert [reply.status_code for reply in replies] == [401] * 3 + [429] * 2
     assert all("access-control-allow-origin" not in reply.headers for reply in replies)
     assert replies[-1].headers["ratelimit-policy"] == '"refusals";q=600;w=60'
+    assert EVIL not in str(counted(server))
     # The visitor's own programs, applications with an Origin of their own, and another visitor of the page go on.
     for others in (at(VISITOR), headers("app://desktop"), headers("null"), at("198.51.100.9", Origin=EVIL)):
         assert (await ask(client, path, others)).status_code == 401
