@@ -263,7 +263,10 @@ class Grants:
 
     async def _judge(self, name: EventName, client: Client, outcome: Issue | Refusal) -> Issue:
         if isinstance(outcome, Issue):
-            return outcome
+            on = (("grant", outcome.grant_id), ("user", outcome.user.user_id), ("client", client.client_id))
+            if not await self._revoked.lost(on, outcome.auth_time):
+                return outcome
+            outcome = Refusal("revoked", outcome.grant_id, username=outcome.user.username)
         if outcome.grant_revoked:
             await self._revoked.catch_up()
         elif not outcome.code_ended:

@@ -12,9 +12,9 @@ from oauth_server import metrics
 from oauth_server.core.clock import Clock, SteadyClock, steady
 from oauth_server.core.expiring_set import ExpiringSet
 from oauth_server.store.errors import StoreUnavailableError
-from oauth_server.store.records import Announced, Position
+from oauth_server.store.records import Announced, Position, Revocation
 from oauth_server.store.store import Store
-from oauth_server.store.verbs import revocations
+from oauth_server.store.verbs import grants, revocations
 
 POLL_SECONDS = 0.5
 SPREAD_SECONDS: Final = 1.0  # what one process changes is known to every other by then
@@ -31,6 +31,9 @@ Entry = tuple[str, str]  # (kind, value)
 class RevocationFilter:
     """A set of 64-bit hashes; a hit is only a suspicion, which the store confirms or clears.
 
+    What the store does not know, although it announced it before, was lost by a failover. It is not forgotten here:
+    it is refused as before, and announced again.
+
     Where there are more to read than one look takes in, as after a start, everything is suspect until they are read.
     All are read anew where the database lost some of those that were known, or the clock was set back.
     How long ago it was filled is told by a steady clock: neither a change of the time, nor a process that stood still,
@@ -45,6 +48,7 @@ class RevocationFilter:
         self._behind = True
         self._entries = ExpiringSet()
         self._ahead = -math.inf  # how far the clock was ahead of the steady one, at most, while entries were taken in
+        self._lost_until = -math.inf  # what the database lost was announced before this time
         self._seen_at = self._looked_at = -math.inf
         self._listeners: list[Callable[[], None]] = []
         self._key_listeners: list[Callable[[], Awaitable[None]]] = []
@@ -83,7 +87,7 @@ class RevocationFilter:
             found = await self._store.read(revocations.since, known, now - SET_BACK, PAGE)
         except StoreUnavailableError:
             # The database that answers next may have lost commits, and made as many since: no number would tell.
-            self._known = revocations.BEGINNING
+            self._known, self._lost_until = revocations.BEGINNING, max(self._lost_until, now)
             self._key_changes += 1
             raise
         if found.known != known:
@@ -124,6 +128,7 @@ class RevocationFilter:
         """Read everything anew; whatever else was kept in memory may be what the database does not know any more."""
         logger.warning("%s: all revocations are read anew", reason)
         self._known, self._behind = revocations.BEGINNING, True
+        self._lost_until = max(self._lost_until, self._clock())
         self._key_changes += 1
         self._tell()
 
@@ -168,4 +173,34 @@ class RevocationFilter:
             return True
         found = await self._store.read(revocations.find, entries)
         # Tokens carry whole seconds, so one issued in the second of the revocation counts as older.
-        return any(entry.kind == "token" or issued_at <= entry.revoked_at for entry in found)
+        if any(entry.kind == "token" or issued_at <= entry.revoked_at for entry in found):
+            return True
+        return await self._lost(entries, found, issued_at)
+
+    async def lost(self, entries: tuple[Entry, ...], issued_at: float) -> bool:
+        """Whether any of these was revoked, as is known here and no more in the store, which lost it by a failover.
+
+        To be asked of what rests on them and was issued at `issued_at` (Unix seconds), where the store calls it good.
+        """
+        if not self._entries.holds_any(entries):
+            return False
+        return await self._lost(entries, await self._store.read(revocations.find, entries), issued_at)
+
+    async def _lost(self, entries: tuple[Entry, ...], stored: list[Revocation], issued_at: float) -> bool:
+        there = {(entry.kind, entry.value) for entry in stored}
+        lost = [entry for entry in entries if entry not in there and self._entries.holds_any((entry,))]
+        for kind, value in lost:
+            if kind in ("token", "grant"):
+                await self._announce_again(kind, value)
+        # Nothing but its hash is known of what was lost. Of a token or grant it counts for good, also where a lowered
+        # ceiling had ended the access tokens alone: that was lost too. Of the others, it was before the loss was seen.
+        return any(kind in ("token", "grant") or issued_at <= self._lost_until for kind, _ in lost)
+
+    async def _announce_again(self, kind: str, value: str) -> None:
+        logger.warning("the database lost the revocation of a %s: it is announced again", kind)
+        now = self._clock()
+        with suppress(StoreUnavailableError):  # it stays known here
+            if kind == "grant":
+                await self._store.write(grants.revoke_grant, value, now, now + ACCESS_TOKEN_MAX)
+            else:
+                await self._store.write(revocations.end, "token", [value], now + ACCESS_TOKEN_MAX)
