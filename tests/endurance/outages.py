@@ -151,7 +151,7 @@ async def endure(*, trust: bool, behind_caddy: bool) -> None:
         proxy = await stack.enter_async_context(fault_proxy(stack.enter_context(postgres.database())))
         if behind_caddy:
             site = await stack.enter_async_context(site_on(proxy.url, folder))
-            witness = await stack.enter_async_context(Witness.signed_in(site))
+            witness = await stack.enter_async_context(Witness.signed_in(site, site.processes))
             stage = Stage([*site.replicas.programs.values()], postgres, proxy, witness, LOOKS)
         else:
             port = free_port()

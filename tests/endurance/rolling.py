@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.support.postgres import postgres_server
-from tests.support.site import LOOKS, site_on
+from tests.support.site import APART, site_on
 from tests.support.traffic import Traffic
 
 
@@ -36,7 +36,7 @@ async def roll(folder: Path, rounds: int, clients: int) -> int:
                         assert (await site.replicas.programs[number].end()).status == 0
                         ends.append(time.monotonic() - began)
                         await site.replicas.start(number)
-                        await asyncio.sleep(LOOKS)
+                        await asyncio.sleep(APART)
             times = sorted(seconds for found in traffic.times.values() for seconds in found)
     say(
         f"{2 * rounds} restarts, {len(times)} requests answered, {len(traffic.failed)} failed; "

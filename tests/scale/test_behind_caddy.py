@@ -19,8 +19,9 @@ from tests.support.journey import journey, person
 from tests.support.mcp_http import MODES
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.postgres import Postgres
+from tests.support.program import ROOT
 from tests.support.replicas import SENDS_BODIES_AGAIN, caddy_version
-from tests.support.site import LOOKS, Site, site_on
+from tests.support.site import APART, LOOKS, Site, site_on
 from tests.support.traffic import Traffic
 
 pytestmark = pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed")
@@ -112,11 +113,17 @@ async def test_a_rolling_restart_fails_no_request(site: Site) -> None:
             before = traffic.answered
             ended = await pair.programs[number].end()
             assert (ended.status, "Traceback" in ended.err) == (0, False)
-            await pair.start(number)
+            await pair.start(number)  # until it is ready, which is what the seconds count from
             await asyncio.sleep(LOOKS)
             assert traffic.answered > before
     assert traffic.failed == []
     assert traffic.kinds() == {"POST /oauth/register", "POST /oauth/token", "POST /mcp", "GET /oauth/test"}
+
+
+def test_the_seconds_between_two_restarts_count_from_when_a_replica_is_ready() -> None:
+    assert LOOKS < APART  # what is tried here leaves a margin
+    words = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"the next one {APART:.0f} seconds after the one before is ready (200 at its `/readyz`)" in words
 
 
 async def test_what_comes_after_a_replica_was_killed_is_answered_by_the_other(site: Site) -> None:

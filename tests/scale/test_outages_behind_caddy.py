@@ -49,7 +49,7 @@ async def whole(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) ->
     async with AsyncExitStack() as stack:
         faults = await stack.enter_async_context(fault_proxy(stack.enter_context(postgres.database())))
         site = await stack.enter_async_context(site_on(faults.url, tmp_path_factory.mktemp("site")))
-        witness = await stack.enter_async_context(Witness.signed_in(site))
+        witness = await stack.enter_async_context(Witness.signed_in(site, site.processes))
         yield Scene(site, postgres, faults, witness)
 
 

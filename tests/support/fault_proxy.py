@@ -77,20 +77,26 @@ class FaultProxy:
         self._tasks.add(task)
         self._writers.add(writer)
         try:
-            await self._flowing.wait()
-            try:
-                onward_reader, onward_writer = await asyncio.open_unix_connection(self._socket)
-            except OSError:  # nobody listens
-                writer.transport.abort()
-                return
-            self._writers.add(onward_writer)
-            both = (self._hand_on(reader, onward_writer, True), self._hand_on(onward_reader, writer, False))
             with suppress(asyncio.CancelledError):  # by `close`; asyncio's streams would report it
-                await asyncio.gather(*both)
-            self._writers.discard(onward_writer)
+                await self._hand_both_on(reader, writer)
         finally:
             self._writers.discard(writer)
             self._tasks.discard(task)
+
+    async def _hand_both_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
+        try:
+            onward_reader, onward_writer = await asyncio.open_unix_connection(self._socket)
+        except OSError:  # nobody listens
+            writer.transport.abort()
+            return
+        self._writers.add(onward_writer)
+        try:
+            await asyncio.gather(
+                self._hand_on(reader, onward_writer, True), self._hand_on(onward_reader, writer, False)
+            )
+        finally:
+            self._writers.discard(onward_writer)
 
     async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, outgoing: bool) -> None:
         with suppress(OSError):

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -18,20 +19,25 @@ LIMIT = 20.0  # seconds; whatever takes longer hangs
 
 @dataclass
 class Witness:
-    """A client that signed in before; `seconds` has how long the slowest answer of the last look took."""
+    """A client that signed in before; `seconds` has how long the slowest answer of the last look took.
+
+    `processes`: the URLs of the processes behind a proxy.
+    """
 
     place: Place
     client: OAuthClient
     tokens: dict[str, Any]
     seconds: float = 0.0
+    processes: Sequence[str] = ()
 
     @classmethod
     @asynccontextmanager
-    async def signed_in(cls, place: Place) -> AsyncIterator["Witness"]:
+    async def signed_in(cls, place: Place, processes: Sequence[str] = ()) -> AsyncIterator["Witness"]:
         """Walk a whole flow while everything works, and watch from then on."""
         browser, client = person(place), OAuthClient(place)  # type: ignore[arg-type]
         try:
-            yield cls(place, client, await client.tokens(browser, scope="openid mcp:read mcp:write"))
+            tokens = await client.tokens(browser, scope="openid mcp:read mcp:write")
+            yield cls(place, client, tokens, processes=processes)
         finally:
             await browser.close()
             await client.close()
@@ -101,9 +107,12 @@ class Witness:
     async def recovered(self) -> float:
         """Wait until the server is ready again, and see that it is; the seconds it took."""
         began = time.monotonic()
-        while (reply := await self.client.http.get("/readyz")).status_code != 200:
-            assert time.monotonic() - began < LIMIT, reply.text
-            await asyncio.sleep(0.05)
+        async with httpx2.AsyncClient() as beside:
+            asked = [partial(beside.get, f"{url}/readyz") for url in self.processes]
+            for ready in (*asked, partial(self.client.http.get, "/readyz")):
+                while (reply := await ready()).status_code != 200:
+                    assert time.monotonic() - began < LIMIT, reply.text
+                    await asyncio.sleep(0.05)
         seconds = time.monotonic() - began
         reply = await self.client.refresh(self.tokens["refresh_token"])
         assert reply.status_code == 200, reply.text

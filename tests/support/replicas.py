@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -159,7 +160,21 @@ async def caddy(folder: Path, port: int, upstreams: Sequence[int]) -> AsyncItera
     command = (_caddy(), "run", "--config", str(ROOT / "Caddyfile"), "--adapter", "caddyfile")
     async with program(*command, env=env, cwd=folder) as proxy:
         await proxy.said("certificate obtained successfully")
-        yield Caddy(port, folder / "caddy" / "pki" / "authorities" / "local" / "root.crt")
+        found = Caddy(port, folder / "caddy" / "pki" / "authorities" / "local" / "root.crt")
+        await _serves_tls(found)  # a moment after it said so
+        yield found
+
+
+async def _serves_tls(proxy: Caddy) -> None:
+    tls = ssl.create_default_context(cafile=proxy.authority)
+    for _ in range(100):
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("localhost", proxy.port, ssl=tls)
+            writer.close()
+            await writer.wait_closed()
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("Caddy has no certificate")
 
 
 def _caddy() -> str:

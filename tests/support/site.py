@@ -11,7 +11,8 @@ import httpx2
 from tests.support.program import free_port
 from tests.support.replicas import Replicas, caddy, replicas
 
-LOOKS = 2.5  # seconds until the proxy has certainly looked whether a replica is ready
+LOOKS = 2.5  # seconds until the proxy has certainly looked at each replica
+APART = 5.0  # seconds from when a replica is ready to the end of the next one, as README.md says
 
 
 @dataclass
@@ -21,6 +22,11 @@ class Site:
     url: str
     tls: ssl.SSLContext
     replicas: Replicas
+
+    @property
+    def processes(self) -> list[str]:
+        """The URLs of the replicas, beside the proxy."""
+        return [f"http://127.0.0.1:{port}" for port in self.replicas.ports]
 
     def client(self, local_address: str | None = None) -> httpx2.AsyncClient:
         """A client of the public address, on some address of this computer."""
