@@ -247,7 +247,9 @@ async def test_pages_of_a_foreign_origin_cannot_call_mcp_even_with_a_token(
     assert "access-control-allow-origin" not in preflight.headers
 
 
-@pytest.mark.parametrize("origin", [FRIEND, "http://localhost:{port}", "http://127.0.0.1:{port}"])
+@pytest.mark.parametrize(
+    "origin", [FRIEND, "http://localhost:{port}", "http://127.0.0.1:{port}", "http://[::1]:{port}"]
+)
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.requirement("attack-68", "TR-13")
 async def test_an_allowed_page_can_call_and_read_the_challenge(

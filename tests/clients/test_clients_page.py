@@ -93,6 +93,7 @@ async def test_sentences_on_the_page_are_those_the_server_tells(
         await client.http.post("/", json={}),
         await client.http.get(client.url(pkce, client_id="gone")),
         await client.http.get(client.url(pkce, redirect_uri="http://localhost:1/other")),
+        await client.http.post("/oauth/register", json={"redirect_uris": ["https://App.example/cb"]}),
         await client.http.get(hosted.url(pkce, prompt="none")),
         await client.http.post("/oauth/register", json=scheme),
         await client.http.get(client.url(pkce, resource="http://elsewhere.example/mcp")),
