@@ -13,6 +13,7 @@ from typing import Final
 from oauth_server.store.errors import StoreError
 
 BESIDE: Final = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside the database
+_MAGIC: Final = b"SQLite format 3\x00"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _POSIX: Final = os.name == "posix"
 logger = logging.getLogger(__name__)
@@ -27,17 +28,22 @@ def prepare(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_link(path)
-        _close_folder(path.resolve().parent)
         opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _make_private(path, os.fstat(opened))
+            found = os.fstat(opened)
+            _check_file(path, found)
+            if found.st_size and os.read(opened, len(_MAGIC)) != _MAGIC:
+                return  # a file of something else, named by mistake: it is left as it is, and refused when it is read
+            _make_private(path, found)
         finally:
             os.close(opened)
+        _close_folder(path.resolve().parent)
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error.strerror})") from error
     for beside in (path.resolve().with_name(path.resolve().name + suffix) for suffix in BESIDE):
         _check_link(beside)
         if beside.exists():
+            _check_file(beside, beside.stat())
             _make_private(beside, beside.stat())
 
 
@@ -52,15 +58,16 @@ def _check_link(path: Path) -> None:
         raise StoreError(f"{path} is a symbolic link of another user")
 
 
-def _make_private(path: Path, found: os.stat_result) -> None:
+def _check_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise StoreError(f"{path} is no regular file")
-    if not _POSIX:
-        return
     # The operator may run a command as root on the file of the server's user.
-    if os.geteuid() not in (found.st_uid, 0):
+    if _POSIX and os.geteuid() not in (found.st_uid, 0):
         raise StoreError(f"{path} belongs to another user")
-    if not found.st_mode & _OTHERS:
+
+
+def _make_private(path: Path, found: os.stat_result) -> None:
+    if not _POSIX or not found.st_mode & _OTHERS:
         return
     try:
         path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)

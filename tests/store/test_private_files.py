@@ -152,8 +152,8 @@ def test_permissions_that_are_taken_away_are_told(tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.WARNING):
         Store(f"sqlite:///{database}").close()
     assert caplog.messages == [
-        f"other users could replace the files in {database.parent}: now they may not",
         f"other users could read {database}: now its owner alone may",
+        f"other users could replace the files in {database.parent}: now they may not",
     ]
     assert (mode(database), mode(database.parent)) == (0o600, 0o775)
 
@@ -171,6 +171,16 @@ def test_permissions_that_cannot_be_taken_away_refuse_the_file(tmp_path: Path, m
         monkeypatch.setattr(Path, "chmod", way)
         with pytest.raises(StoreError, match=f"other users may read {database}"):
             Store(f"sqlite:///{database}")
+
+
+def test_a_file_that_is_no_database_keeps_its_permissions(tmp_path: Path) -> None:
+    named_by_mistake = tmp_path / "hosts"
+    named_by_mistake.write_text("127.0.0.1 localhost\n" * 9)
+    named_by_mistake.chmod(0o644)
+    with pytest.raises(StoreError, match="file is not a database"):
+        Store(f"sqlite:///{named_by_mistake}")
+    assert mode(named_by_mistake) == 0o644
+    assert "localhost" in named_by_mistake.read_text()
 
 
 def test_no_file_that_is_none_is_opened(tmp_path: Path) -> None:
