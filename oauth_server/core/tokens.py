@@ -232,10 +232,10 @@ class Tokens:
         A client is authenticated as it was when a token's grant was consented to, before the token itself is judged.
         """
         if _forged_here.get() == digest:
-            raise InvalidTokenError("signature", "the signature does not verify")
+            raise JwtError("signature", "the signature does not verify")
         try:
             return self._inspect(token)
-        except InvalidTokenError as error:
+        except JwtError as error:
             if error.check == "signature":
                 _forged_here.set(digest)
             raise

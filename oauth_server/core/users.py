@@ -5,7 +5,14 @@ from typing import Final
 from oauth_server.core import hashers
 from oauth_server.core.audit import event
 from oauth_server.core.clock import Clock, random_id, random_token
-from oauth_server.core.passwords import DIFFERENT, PasswordError, new_password, normalise_username, valid_username
+from oauth_server.core.passwords import (
+    DIFFERENT,
+    PasswordError,
+    new_password,
+    normal_form,
+    normalise_username,
+    valid_username,
+)
 from oauth_server.core.revocation import RevocationFilter
 from oauth_server.core.scopes import closed, implied
 from oauth_server.core.settings import Settings
@@ -84,14 +91,20 @@ class Users:
         """Whether this is the person's present password."""
         return await hashers.matches(user.password_hash, password)
 
-    async def change_password(self, user: User, password: str, again: str, session_hash: bytes | None) -> User:
+    async def change_password(
+        self, user: User, password: str, again: str, session_hash: bytes | None, *, present: str | None = None
+    ) -> User:
         """Set a new password and end the person's other sessions; returns the user as they are now.
 
-        Raises PasswordError when it is not acceptable.
+        `present` is the present password where it was verified a moment ago. Raises PasswordError when the new one is
+        not acceptable.
         """
         if password != again:
             raise PasswordError("The two passwords differ.")
-        hashed = await self.hash_new(user.username, password, present=user.password_hash)
+        if present is not None and normal_form(present) == normal_form(password):
+            raise PasswordError(DIFFERENT)
+        stored = user.password_hash if present is None else None  # not hashed once more to be compared
+        hashed = await self.hash_new(user.username, password, present=stored)
         happened = event(self._clock(), "password.changed", "success", actor=user.username)
         changed = await self._store.write(
             audit.recorded,

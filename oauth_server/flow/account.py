@@ -101,11 +101,13 @@ class Account:
 
     async def _change_password(self, request: Request, session: Session, form: Mapping[str, str]) -> Response:
         present, new, again = (form.get(n, "") for n in ("password", "new_password", "new_password_again"))
+        users, own_choice = self._services.users, not session.user.must_change_password
         try:
             # At the first login the present password was given a moment ago.
-            if not session.user.must_change_password and not await self._services.logins.confirms(session, present):
+            if own_choice and not await self._services.logins.confirms(session, present):
                 return await self._account(request, session, "The present password is wrong.")
-            user = await self._services.users.change_password(session.user, new, again, session.session_hash)
+            verified = present if own_choice else None
+            user = await users.change_password(session.user, new, again, session.session_hash, present=verified)
         except (TooManyAttemptsError, BusyError) as error:
             return too_many(request, error, await self._account(request, session, error.description))
         except PasswordError as error:
