@@ -18,9 +18,10 @@ from bench.rows import AGAIN, COLUMNS, GATE, US, judged, noise
 
 PAGE = Path(__file__).with_name("RESULTS.md")
 BEGIN, END = "<!-- bench/run.py writes from here -->\n", "<!-- to here -->\n"
-ORDER = ("micro", "floor", "start", "commits", "memory")
+ORDER = ("micro", "hostile", "floor", "start", "commits", "memory")
 TITLES = {
     "micro": "The gate by itself, µs of CPU",
+    "hostile": "The worst client assertions before authentication, refused, ms of CPU (bench/hostile.py)",
     "floor": "What a refresh cannot do without, µs of CPU (bench/floor.py; a form POST of bare ASGI comes on top)",
     "start": "Start with an existing store, seconds",
     "commits": "The store under refreshes",

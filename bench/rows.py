@@ -92,6 +92,7 @@ FIGURES = (
     (1, "a known token is checked, µs", "micro", "known token", 10.0),
     (1, "an unknown token is checked / python-jose", "micro", "cold ratio", 1.3),
     (1, "the gate, with a known token, µs", "micro", "gate", 30.0),
+    (10, "the worst client assertion is refused, ms of CPU", "hostile", "worst", 2.0),
     (8, "stdio, to the first list of tools: this server / bare FastMCP", "start", "stdio ratio", 1.25),
     (8, "HTTP, to the first 200: this server / bare FastMCP", "start", "HTTP ratio", 1.25),
     (8, "--help, seconds", "start", "--help", 0.3),

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import uvloop
 
-from bench import floor, full, micro, others, ours, profiling, rendering, starting, store
+from bench import floor, full, hostile, micro, others, ours, profiling, rendering, starting, store
 from bench.load import WrongAnswerError
 from bench.machine import machine, versions
 from bench.measuring import CONNECTIONS, measure
@@ -30,7 +30,7 @@ from bench.rows import ENDPOINTS, GATE, judged
 
 STARTING = {**ours.STARTING, **others.STARTING}
 LONG = ("concurrency", "workers", "growth")  # sections that --full alone measures
-SECTIONS = ("micro", "floor", "start", "commits", "memory", *LONG)
+SECTIONS = ("micro", "hostile", "floor", "start", "commits", "memory", *LONG)
 ROWS = (*ENDPOINTS, *GATE)
 BURSTS = 50_000  # refreshes that the clients of one connection each may ask for at once
 
@@ -88,6 +88,7 @@ class Run:
         wanted = self.wanted
         alone: dict[str, Callable[[], Awaitable[Any]]] = {
             "micro": lambda: micro.measure(wanted.pairs),
+            "hostile": lambda: hostile.measure(wanted.pairs),
             "floor": lambda: floor.measure(wanted.pairs, self.folder),
             "start": lambda: starting.measure(self.folder, wanted.starts),
             "workers": lambda: full.workers(self.fleet, wanted.rounds, say),
