@@ -102,10 +102,7 @@ class Connection(HttpToolsProtocol):
         if self._held > MAX_HEAD:  # of a head, a trailer or a chunk extension, which the parser keeps until it ends
             self._refuse(431)
         elif self._in_head and (self.cycle is None or self.cycle.response_complete):
-            if self._held:
-                self._waiting.add(self)
-            elif self._lingers is None:
-                self._rest(self.timeout_keep_alive)  # a body that came after its answer
+            self._wait()
 
     def _parse(self, data: bytes) -> None:
         """Read a request that asks for another protocol anew, as the ordinary one that it is where none is offered.
@@ -211,6 +208,8 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         if self._in_head:
             self._waiting.remove(self)
+            if self.cycle is None or self.cycle.response_complete:  # what began meanwhile, or the next request
+                self._wait()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         super()._start_asgi_task(cycle, partial(served, cycle, app))
@@ -279,6 +278,13 @@ class Connection(HttpToolsProtocol):
         )
         self._linger(LINGER)
 
+    def _wait(self) -> None:
+        """Wait for a request that has begun, or for the next one."""
+        if self._held:
+            self._waiting.add(self)
+        elif self._lingers is None:
+            self._rest(self.timeout_keep_alive)
+
     def _rest(self, seconds: float) -> None:
         """Close the connection unless something comes within so many seconds."""
         self._unset_keepalive_if_required()
@@ -293,7 +299,8 @@ class Connection(HttpToolsProtocol):
             self._linger(LINGER)
 
     def _give_up(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        arriving = self.cycle is None or self.cycle.response_complete
+        if arriving and self._lingers is None and not self.transport.is_closing():
             self._refuse(EndingError.status)
 
     def _linger(self, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """Connections between two requests: how long they stay open, and which of them make room."""
 
 import asyncio
+import socket
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -73,3 +74,31 @@ async def test_at_the_bound_of_connections_the_one_idle_for_longest_makes_room(
     assert await works(server)
     assert await ended(idle[1]) < 1
     assert (await asked(server, idle[0])).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_a_client_that_takes_its_answer_late_is_waited_for_as_others_are(
+    server: Running, lines: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = server.server._uvicorn
+    assert state is not None
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+    small.setblocking(False)
+    lines.callback(small.close)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(small, ("127.0.0.1", server.port))
+    await asyncio.sleep(0.05)
+    (connection,) = [each for each in state.server_state.connections if each.client == small.getsockname()]
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
+    connection.transport.set_write_buffer_limits(high=1, low=0)
+    asked = head(server, "GET /.well-known/openid-configuration") + b"\r\n"
+    while not connection.flow.write_paused:
+        await loop.sock_sendall(small, asked)
+        await asyncio.sleep(0.05)
+    impatient(monkeypatch, 1.0)
+    await loop.sock_sendall(small, b"GET /healthz HTTP/1.1\r\n")  # and no more
+    found = b""
+    while piece := await asyncio.wait_for(loop.sock_recv(small, 65536), 5):
+        found += piece
+    assert found.count(b"HTTP/1.1 200 ") >= 1
+    assert connection not in state.server_state.connections
