@@ -52,7 +52,7 @@ server.main()
 # What few processes need, or none soon: it would be the longer part of a start.
 WAITS = (
     "alembic",  # a migration
-    "authlib",
+    "authlib",  # FastMCP's own client
     "griffe",  # FastMCP reads docstrings with it
     "jinja2",  # a page
     "jsonref",  # FastMCP resolves references in schemas with it

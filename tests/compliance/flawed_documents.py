@@ -73,6 +73,8 @@ EDITS: Mapping[str, Edits] = {
     "asm-list-types": {"asm": {"dpop_signing_alg_values_supported": "ES256"}},
     "asm-no-empty-lists": {"asm": {"dpop_signing_alg_values_supported": []}},
     "asm-second-opinion": {"asm": {"op_policy_uri": "our policy"}},
+    "asm-languages": {"asm": {"ui_locales_supported": ["en", "not a language"]}},
+    "asm-algorithms": {"asm": {"revocation_endpoint_auth_signing_alg_values_supported": ["none"]}},
     "asm-response-types": _both(response_types_supported=["none"]),
     "asm-pkce-s256": {"asm": {"code_challenge_methods_supported": None}},
     "asm-pkce-no-plain": _both(code_challenge_methods_supported=["S256", "plain"]),

@@ -210,7 +210,7 @@ async def test_an_exception_in_a_check_is_an_error_and_the_others_go_on(monkeypa
     def explode(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("oauth_server.compliance.checks.authorization_server.AuthorizationServerMetadata", explode)
+    monkeypatch.setattr("oauth_server.compliance.checks.authorization_server._no_urls", explode)
     report = await audit(TARGET, outbound=Outbound(transport=FlawedServer().transport()))
     errors = [(result.check.id, result.summary) for result in report.checks if result.status == "error"]
     assert errors == [("asm-second-opinion", "the check itself failed: RuntimeError: boom")]

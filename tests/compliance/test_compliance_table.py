@@ -32,9 +32,7 @@ ALSO: dict[str, set[str]] = {
     "token-types": {"token-scope-stated"},
     "bearer-challenge": {"bearer-invalid-token", "bearer-metadata"},
     "asm-issuer-exact": {"oidc-agrees", "iss-exact", "asm-issuer-slash", "at-iss", "id-token-iss"},
-    "asm-issuer-form": {"asm-second-opinion", "iss-exact", "at-iss", "id-token-iss"},
-    "asm-endpoints-stated": {"asm-second-opinion"},
-    "asm-endpoints-secure": {"asm-second-opinion"},
+    "asm-issuer-form": {"iss-exact", "at-iss", "id-token-iss"},
     "asm-grant-types": {"asm-refresh-consistent"},
     "asm-auth-methods": {"asm-public-clients", "cimd-none-advertised"},
     "asm-client-identifiers": {"asm-client-metadata-docs"},
@@ -85,6 +83,8 @@ OTHERS: dict[str, set[str]] = {
     "asm-list-types": {"asm-types"},
     "asm-null-member": {"asm-types"},
     "asm-null-endpoint": {"asm-types"},
+    "asm-languages": {"asm-second-opinion"},
+    "asm-algorithms": {"asm-second-opinion"},
     "prm-string-scopes": {"prm-types", "prm-scopes-supported"},
     "register-null-secret": {"register-types"},
     "register-list-scope": {"register-types"},
@@ -218,7 +218,6 @@ async def test_plain_http_is_found_everywhere() -> None:
         "challenge-resource-metadata",
         "asm-issuer-form",
         "asm-endpoints-secure",
-        "asm-second-opinion",
         "register-management-pair",
     }
 

@@ -95,8 +95,10 @@ async def test_the_command_serves_with_a_python_that_refuses_packages_and_instal
     development = {name for group in GROUPS for name in _group(group)}
     serving = _names(PROJECT["project"]["dependencies"])
     assert serving <= installed
-    # FastMCP needs one of them as well.
-    assert development & installed <= {"pyyaml"} | serving
+    # FastMCP needs two of them as well.
+    assert development & installed <= {"authlib", "pyyaml"} | serving
+    # What the setup document looks for.
+    assert {"authlib", "python-jose"} <= installed
 
 
 @pytest.mark.timeout(600)
