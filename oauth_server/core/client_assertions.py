@@ -42,16 +42,27 @@ class ClientAssertions:
         self._key_sets = Fetched(connect, LIMITS, _parse_keys, rate_limits, clock)
         self._registered: OrderedDict[str, tuple[object, tuple[ClientKey, ...]]] = OrderedDict()
 
-    async def check(self, client: Client, assertion: str) -> None:
-        """Accept an assertion of this client, once; raises JwtError naming the check that failed."""
+    async def check(self, client: Client, assertion: str) -> ClientKey:
+        """Accept an assertion of this client, once; the key that signed it.
+
+        Raises JwtError naming the check that failed.
+        """
         pinned = client.metadata.get("token_endpoint_auth_signing_alg")
         algorithms = CLIENT_ASSERTION_ALGORITHMS if pinned is None else (pinned,)
-        claims = verify_assertion(assertion, await self._keys(client, assertion), algorithms)
+        claims, key = verify_assertion(assertion, await self._keys(client, assertion), algorithms)
         self._check_claims(client, claims)
         digest = hashlib.sha256(f"{client.client_id}\x00{claims['jti']}".encode()).digest()
         # In the store, so that one worker knows what another accepted.
         if not await self._store.write(assertions.accept, digest, float(claims["exp"]), self._clock() - CLOCK_SKEW):
             raise JwtError("jti", "this assertion was used before")
+        return key
+
+    async def has(self, client: Client, key: ClientKey, assertion: str) -> bool:
+        """Whether a key, which signed this assertion, is one of the client's keys."""
+        try:
+            return any(known.numbers == key.numbers for known in await self._keys(client, assertion))
+        except JwtError:
+            return False
 
     def _registered_keys(self, client: Client) -> tuple[ClientKey, ...]:
         """The keys that stand in the client's metadata, parsed once for as long as they stay the same."""

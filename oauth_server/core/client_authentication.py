@@ -14,6 +14,7 @@ from oauth_server.core.clients import Clients, proves
 from oauth_server.core.errors import (
     InvalidClientDocumentError,
     InvalidClientError,
+    InvalidGrantError,
     InvalidTokenError,
     RateLimitedError,
 )
@@ -119,6 +120,7 @@ class ClientAuthentication:
     ) -> Client:
         if shown.method != "none":
             self._attempts.admit(client.client_id, shown.method)  # before anything is verified
+        now = client
         if client.source == "document":
             self._admit(client)
             held = form.get(holding) if holding is not None else None
@@ -129,7 +131,9 @@ class ClientAuthentication:
                 reason=f"method {shown.method}, registered {client.auth_method}",
                 description=f"This client must authenticate by {' or '.join(sorted(allowed))}.",
             )
-        if shown.method == "private_key_jwt":
+        if shown.method == "private_key_jwt" and client is not now:
+            await self._check_key_of_grant(client, shown.credential or "", holding)
+        elif shown.method == "private_key_jwt":
             await self._check_assertion(client, shown.credential or "")
         elif client.confidential:
             self._check_secret(client, shown)
@@ -160,10 +164,39 @@ class ClientAuthentication:
         try:
             await self._assertions.check(client, assertion)
         except JwtError as error:
-            self._attempts.failed(client.client_id, "private_key_jwt")
-            # For whoever writes the client (RFC 7523 section 3.2); a stranger learns nothing that is not public.
-            said = f"The client assertion is not acceptable: {error.reason}."
-            raise InvalidClientError(said, reason=f"assertion, {error.check}: {error.reason}") from None
+            raise self._unacceptable(client, error) from None
+
+    async def _check_key_of_grant(self, consented: Client, assertion: str, holding: Holding | None) -> None:
+        """Check an assertion for a grant: by a key that is in the document of the consent, and in the present one.
+
+        The first ends what somebody else who publishes the document later could do, the second what a withdrawn key
+        could. Raises InvalidGrantError for a key that is in one of the two alone, where a grant is asked about.
+        """
+        try:
+            key = await self._assertions.check(consented, assertion)
+        except JwtError as error:
+            current = await self._documents.current(consented.client_id)
+            if error.check not in ("key", "signature") or current is None:
+                raise self._unacceptable(consented, error) from None
+            await self._check_assertion(current, assertion)
+        else:
+            current = await self._documents.current(consented.client_id)
+            if current is not None and await self._assertions.has(current, key, assertion):
+                return
+        said = (
+            "The key that signed the client assertion is not in both documents of the client, the one that was "
+            "consented to and the present one; start a new authorization."
+        )
+        if holding == "token":  # no grant is asked for
+            raise InvalidClientError(said)
+        raise InvalidGrantError(said)
+
+    def _unacceptable(self, client: Client, error: JwtError) -> InvalidClientError:
+        """The refusal of an assertion, which is counted."""
+        self._attempts.failed(client.client_id, "private_key_jwt")
+        # For whoever writes the client (RFC 7523 section 3.2); a stranger learns nothing that is not public.
+        said = f"The client assertion is not acceptable: {error.reason}."
+        return InvalidClientError(said, reason=f"assertion, {error.check}: {error.reason}")
 
 
 def _methods(client: Client) -> frozenset[str]:

@@ -11,7 +11,7 @@ from oauth_server.core.capabilities import DOCUMENT_AUTH_METHODS, REGISTRABLE_GR
 from oauth_server.core.client_metadata import parse_client, present
 from oauth_server.core.clock import Clock
 from oauth_server.core.document_urls import host_of, problem_of
-from oauth_server.core.errors import InvalidClientDocumentError, OAuthError
+from oauth_server.core.errors import InvalidClientDocumentError, OAuthError, TemporarilyUnavailableError
 from oauth_server.core.fetched import Connect, Fetched, FetchError
 from oauth_server.core.rate_limits import RateLimits
 from oauth_server.core.settings import Settings
@@ -19,6 +19,9 @@ from oauth_server.outbound import Limits
 from oauth_server.store.records import Client
 
 LIMITS: Final = Limits(body=5 * 1024, seconds=10, requests=1)
+# Seconds: what a document says of a key is believed for so long at most, and for so long at least, since a hosted
+# application may refresh its tokens many times a second.
+CURRENT_MOST, CURRENT_LEAST = 300, 60
 _SECRETS = ("client_secret", "client_secret_expires_at")
 
 
@@ -69,6 +72,20 @@ class ClientDocuments:
             raise InvalidClientDocumentError(
                 f"The metadata document of the application, {client_id}, {error}.", reason=error.reason
             ) from None
+
+    async def current(self, client_id: str) -> Client | None:
+        """The client that a document describes, as of a few minutes ago at most; None where it describes none any more.
+
+        Raises TemporarilyUnavailableError where its host cannot be reached.
+        """
+        oldest = self._clock() - CURRENT_MOST
+        try:
+            return await self._documents.get(client_id, not_older_than=oldest, good_for=CURRENT_LEAST)
+        except FetchError as error:
+            if not error.temporary:
+                return None
+            said = "The metadata document of the client cannot be fetched at the moment; try again in a minute."
+            raise TemporarilyUnavailableError(said, reason=error.reason) from None
 
     def _parse(self, client_id: str, document: object) -> Client:
         if not isinstance(document, dict):

@@ -150,8 +150,10 @@ def _number(member: Mapping[str, Any], name: str) -> int:
         raise JwtError("key", f"{name} of a key of the set is not base64url") from None
 
 
-def verify_assertion(token: str, keys: Collection[ClientKey], algorithms: Collection[str]) -> dict[str, Any]:
-    """The claims of a client assertion signed by one of the client's keys; raises JwtError (RFC 7523 section 3).
+def verify_assertion(
+    token: str, keys: Collection[ClientKey], algorithms: Collection[str]
+) -> tuple[dict[str, Any], ClientKey]:
+    """The claims of a client assertion, and the client's key that signed it; raises JwtError (RFC 7523 section 3).
 
     `algorithms` are those the client may use; each key takes only those of its own type. One signature is verified at
     most, so `kid` is required where more than one key fits. Claims are not judged here.
@@ -173,4 +175,4 @@ def verify_assertion(token: str, keys: Collection[ClientKey], algorithms: Collec
         raise JwtError("key", f"{len(fitting)} keys of the client take {alg}, and {which}: a kid must name one of them")
     if not fitting[0].verifies(alg, signed, signature):
         raise JwtError("signature", "the signature does not verify with the key of the client")
-    return parsed_object(payload, "payload")
+    return parsed_object(payload, "payload"), fitting[0]

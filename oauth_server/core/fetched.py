@@ -31,7 +31,7 @@ MAX_WAITING: Final = 32
 _BUSY: Final = "Too many documents of applications are being fetched at the moment; try again in a few seconds."
 _MAX_ETAG: Final = 128
 _MOST_URL: Final = 200  # characters in the log
-_OK, _NOT_MODIFIED = 200, 304
+_OK, _NOT_MODIFIED, _TOO_MANY, _SERVER_ERROR = 200, 304, 429, 500
 _MAX_AGE = re.compile(r'(?:^|[\s,])max-age\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
 _AGE = re.compile(r"\d{1,9}", re.ASCII)
 _JSON = re.compile(r"application/(?:[\w.-]+\+)?json", re.IGNORECASE | re.ASCII)
@@ -41,11 +41,15 @@ T = TypeVar("T")
 
 
 class FetchError(Exception):
-    """A document that cannot be had, or cannot be used. Its text ends a sentence; `reason` is for the log alone."""
+    """A document that cannot be had, or cannot be used. Its text ends a sentence; `reason` is for the log alone.
 
-    def __init__(self, text: str, reason: str = "") -> None:
+    `temporary` says that its host could not be reached, or could not answer at the moment.
+    """
+
+    def __init__(self, text: str, reason: str = "", *, temporary: bool = False) -> None:
         super().__init__(text)
         self.reason = reason or text
+        self.temporary = temporary
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class _Kept(Generic[T]):
     at: float
     until: float
     etag: str | None = None
+
+    def is_good(self, now: float, good_for: float) -> bool:
+        """Whether it may be used at a time, or was fetched at most so many seconds before."""
+        return self.at <= now < max(self.until, self.at + good_for)
 
 
 class Fetched(Generic[T]):
@@ -81,15 +89,17 @@ class Fetched(Generic[T]):
         self._running: dict[str, asyncio.Task[_Kept[T]]] = {}
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def get(self, url: str, *, not_older_than: float = 0.0) -> T:
+    async def get(self, url: str, *, not_older_than: float = 0.0, good_for: float = 0.0) -> T:
         """The document, from the cache while it is fresh and was fetched at or after a Unix time; raises FetchError.
+
+        So many seconds it is good for, whatever its headers say.
 
         However many ask at the same time, one request is sent. RateLimitedError where too many were sent for this
         caller, or to this host.
         """
         kept = self._kept.get(url)
         # One from the future was fetched before the clock was put right: nobody knows how old it is.
-        if kept is None or not kept.at <= self._clock() < kept.until or kept.at < not_older_than:
+        if kept is None or not kept.is_good(self._clock(), good_for) or kept.at < not_older_than:
             task = self._running.get(url)
             if task is None:
                 self._bound(url)
@@ -98,7 +108,7 @@ class Fetched(Generic[T]):
             # Whoever asked first may go away; the others still get their answer.
             kept = await asyncio.shield(task)
         if isinstance(kept.found, FetchError):
-            raise FetchError(str(kept.found), kept.found.reason)
+            raise FetchError(str(kept.found), kept.found.reason, temporary=kept.found.temporary)
         return kept.found
 
     def _bound(self, url: str) -> None:
@@ -132,7 +142,7 @@ class Fetched(Generic[T]):
             answer = await self._connect(self._limits).request("GET", url, headers=headers)
         except OutboundError as error:
             # What the network said stays in the log: told to a stranger, it would show the network from inside.
-            raise FetchError("could not be fetched", error.reason) from None
+            raise FetchError("could not be fetched", error.reason, temporary=True) from None
         now = self._clock()
         until = now + _lifetime(answer)
         if answer.status == _NOT_MODIFIED and known is not None and known.etag is not None:
@@ -140,7 +150,8 @@ class Fetched(Generic[T]):
         try:
             return _Kept(self._parse(url, self._document(answer)), now, until, _etag(answer))
         except ValueError as error:
-            raise FetchError(f"cannot be used: {error}") from None
+            temporary = answer.status >= _SERVER_ERROR or answer.status == _TOO_MANY
+            raise FetchError(f"cannot be used: {error}", temporary=temporary) from None
 
     def _document(self, answer: Answer) -> object:
         if answer.status != _OK:  # a redirect is not followed: another host would speak for this one

@@ -78,7 +78,7 @@ async def test_changed_keys_open_new_grants_alone(
     old = tokens["refresh_token"]
     # Neither their own code nor their own token beside it lets them sign for a grant of before.
     for extra in ({}, {"code": code}, {"token": own["refresh_token"]}):
-        assert_error(await thief.refresh(old, **extra), 401, "invalid_client")
+        assert_error(await thief.refresh(old, **extra), 400, "invalid_grant")
     for endpoint in ("revoke", "introspect"):
         for extra in ({}, {"refresh_token": own["refresh_token"]}, {"code": code}):
             reply = await thief.http.post(f"/oauth/{endpoint}", data=thief.signed(token=old, **extra))
@@ -86,7 +86,8 @@ async def test_changed_keys_open_new_grants_alone(
     assert await opens(server, tokens["access_token"]) == (200, 200)
     assert_error(await app.refresh(own["refresh_token"]), 401, "invalid_client")
     assert_error(await app.redeem(code, pkce), 401, "invalid_client")
-    assert (await app.refresh(old)).status_code == 200
+    # The key of before is withdrawn, so it opens nothing any more either.
+    assert_error(await app.refresh(old), 400, "invalid_grant")
     assert (await thief.refresh(own["refresh_token"])).status_code == 200
     assert (await thief.redeem(code, pkce)).status_code == 200
 
@@ -121,6 +122,9 @@ async def test_an_access_token_too_is_judged_by_the_keys_of_its_grant(
     await other.tokens(browser)
     for held in (old, new):
         assert (await ask(other, "introspect", held)).json() == {"active": False}
+    assert (await ask(app, "introspect", old)).status_code == 401  # the key was withdrawn
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks=jwks(NEW, OLD))
+    server.clock.advance(301)
     for client, token in ((app, old), (thief, new)):
         assert (await ask(client, "introspect", token)).json()["active"]
         assert (await ask(client, "revoke", token)).status_code == 200
@@ -152,12 +156,91 @@ async def test_keys_behind_a_published_address_rotate_and_the_address_does_not(
     for url, key in ((here, OLD), (there, NEW)):
         publisher.pages[url] = Page(json.dumps(jwks(key)).encode())
     tokens = await app.tokens(browser)
-    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks_uri=there)
-    server.clock.advance(301)
-    await thief.tokens(browser)
-    assert_error(await thief.refresh(tokens["refresh_token"]), 401, "invalid_client")
     app.key = key_of("next")
     publisher.pages[here] = Page(json.dumps(jwks(app.key)).encode())
     server.clock.advance(61)
+    reply = await app.refresh(tokens["refresh_token"])
+    assert reply.status_code == 200, reply.text
+    tokens = reply.json()
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks_uri=there)
+    server.clock.advance(301)
+    await thief.tokens(browser)
+    for client in (thief, app):  # one was never consented to, the other is withdrawn
+        assert_error(await client.refresh(tokens["refresh_token"]), 400, "invalid_grant")
+
+
+@pytest.mark.requirement("attack-42", "attack-60")
+async def test_a_withdrawn_key_refreshes_no_grant_of_before(
+    server: Running, browser: Browser, app: KeyedClient, publisher: Publisher
+) -> None:
+    tokens, pkce = await app.tokens(browser), Pkce.new()
+    code = await app.code(browser, pkce)
+    publish(publisher, NEW)
+    server.clock.advance(301)
+    for _ in range(2):
+        assert_error(await app.refresh(tokens["refresh_token"]), 400, "invalid_grant")
+    assert_error(await app.redeem(code, pkce), 400, "invalid_grant")
+    for endpoint in ("revoke", "introspect"):
+        for held in (tokens["refresh_token"], tokens["access_token"]):
+            reply = await app.http.post(f"/oauth/{endpoint}", data=app.signed(token=held))
+            assert (reply.status_code, reply.json()["error"]) == (401, "invalid_client"), endpoint
+    # The key comes back, and nothing was used up.
+    publish(publisher, OLD)
+    server.clock.advance(301)
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
-    assert publisher.asked[there] == 1
+
+
+@pytest.mark.requirement("attack-42", "attack-60")
+async def test_of_two_keys_the_one_that_stays_goes_on_and_an_added_one_does_not(
+    server: Running, browser: Browser, app: KeyedClient, thief: KeyedClient, publisher: Publisher
+) -> None:
+    third = key_of("next")
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks=jwks(OLD, third))
+    tokens = await app.tokens(browser)
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks=jwks(NEW, OLD))
+    server.clock.advance(301)
+    reply = await app.refresh(tokens["refresh_token"])
+    assert reply.status_code == 200, reply.text
+    token = reply.json()["refresh_token"]
+    assert_error(await thief.refresh(token), 400, "invalid_grant")  # its own key, which nobody consented to
+    app.key = third
+    assert_error(await app.refresh(token), 400, "invalid_grant")
+    app.key = key_of("a stranger")
+    assert_error(await app.refresh(token), 401, "invalid_client")
+    app.key = OLD
+    assert (await app.refresh(token)).status_code == 200
+
+
+@pytest.mark.requirement("attack-42", "attack-60")
+async def test_a_document_that_is_gone_withdraws_its_keys_and_one_out_of_reach_is_waited_for(
+    server: Running, browser: Browser, app: KeyedClient, publisher: Publisher
+) -> None:
+    token = (await app.tokens(browser))["refresh_token"]
+    document = publisher.pages[URL]
+    publisher.pages[URL] = Page(b"", status=404)
+    server.clock.advance(301)
+    assert_error(await app.refresh(token), 400, "invalid_grant")
+    publisher.pages[URL] = Page(b"", status=503)
+    server.clock.advance(301)
+    assert_error(await app.refresh(token), 503, "temporarily_unavailable")
+    publisher.pages[URL] = document
+    server.clock.advance(301)
+    assert (await app.refresh(token)).status_code == 200
+
+
+@pytest.mark.requirement("attack-42", "attack-60", "attack-59")
+async def test_a_key_behind_another_address_counts_only_where_it_is_in_both_sets(
+    server: Running, browser: Browser, app: KeyedClient, thief: KeyedClient, publisher: Publisher
+) -> None:
+    here, there = "https://editor.example/jwks.json", "https://editor.example/keys.json"
+    for url, keys in ((here, [OLD, key_of("next")]), (there, [OLD, NEW])):
+        publisher.pages[url] = Page(json.dumps(jwks(*keys)).encode())
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks_uri=here)
+    token = (await app.tokens(browser))["refresh_token"]
+    publisher.publish(token_endpoint_auth_method="private_key_jwt", jwks_uri=there)
+    server.clock.advance(301)
+    assert_error(await thief.refresh(token), 400, "invalid_grant")
+    reply = await app.refresh(token)
+    assert reply.status_code == 200, reply.text
+    app.key = key_of("next")
+    assert_error(await app.refresh(reply.json()["refresh_token"]), 400, "invalid_grant")
