@@ -4,6 +4,7 @@ Source: MCP transports "stdio". The SDK reads what is valid; it leaves what is n
 end of stdin what is at work.
 """
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -28,6 +29,7 @@ from oauth_server.gate.decoding import decode
 from oauth_server.gate.message import UndecodableError
 
 _CANCELLED: Final = "notifications/cancelled"
+logger = logging.getLogger(__name__)
 
 
 class _Unanswered:
@@ -111,9 +113,12 @@ class _Lines:
 
 @asynccontextmanager
 async def stdio_streams() -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]]:
-    """Claim stdin and stdout for one client."""
+    """Claim stdin and stdout for one client; its end is that of either."""
     unanswered = _Unanswered()
     lines: Any = _Lines(unanswered)
-    async with stdio_server(stdin=lines) as (read, write):
-        lines.answers = _Answers(write, unanswered)  # nothing was read yet
-        yield read, lines.answers
+    try:
+        async with stdio_server(stdin=lines) as (read, write):
+            lines.answers = _Answers(write, unanswered)  # nothing was read yet
+            yield read, lines.answers
+    except* BrokenPipeError:
+        logger.debug("the client reads no more")

@@ -96,3 +96,23 @@ async def test_a_shell_pipe_works(tmp_path: Path) -> None:
 
 async def test_nothing_piped_in_ends_at_once(tmp_path: Path) -> None:
     assert await piped(tmp_path) == []
+
+
+async def test_a_client_that_is_gone_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    lines = "".join(f"{json.dumps(each)}\n" for each in (*opening("legacy"), request("legacy", 2)))
+
+    def talk() -> tuple[int, str]:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            STDIO, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(tmp_path), cwd=ROOT
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()  # it reads no answer
+            process.stdin.write(lines.encode())
+            process.stdin.close()
+            return process.wait(60), process.stderr.read().decode()
+
+    status, said = await asyncio.to_thread(talk)
+    assert (status, "Traceback" in said) == (0, False), said
