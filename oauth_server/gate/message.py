@@ -80,21 +80,24 @@ def decode_message(raw: object) -> JSONRPCMessage:
         raise UndecodableError(INVALID_REQUEST, "result or error does not fit a JSON-RPC 2.0 answer") from None
 
 
-def _wrong(raw: dict[str, Any]) -> str | None:
+def _wrong(raw: dict[str, Any]) -> str | None:  # noqa: PLR0911 - one line per rule
     """A sentence about the first member that is wrong, None if none is found here."""
     asks, answers = "method" in raw, "result" in raw or "error" in raw
-    # An error answers with the id null where that of the request could not be read.
-    optional = "error" in raw and raw.get("id") is None
-    params = raw.get("params")
-    rules = (
-        (raw.get("jsonrpc") == "2.0", 'jsonrpc must be "2.0"'),
-        (not (asks and answers), "a JSON-RPC 2.0 message is a request or an answer, not both"),
-        (asks or answers, "a JSON-RPC 2.0 message has the member method, result or error"),
-        (not asks or isinstance(raw["method"], str), "method must be a string"),
-        (_is_id(raw.get("id")) or optional or (asks and "id" not in raw), "id must be a string or an integer"),
-        (not asks or params is None or isinstance(params, dict), "params must be an object"),
-    )
-    return next((sentence for kept, sentence in rules if not kept), None)
+    if raw.get("jsonrpc") != "2.0":
+        return 'jsonrpc must be "2.0"'
+    if asks and answers:
+        return "a JSON-RPC 2.0 message is a request or an answer, not both"
+    if not asks and not answers:
+        return "a JSON-RPC 2.0 message has the member method, result or error"
+    if asks and not isinstance(raw["method"], str):
+        return "method must be a string"
+    # A notification has none. An error answers with null where the id of the request could not be read.
+    optional = "id" not in raw if asks else "error" in raw and raw.get("id") is None
+    if not optional and not _is_id(raw.get("id")):
+        return "id must be a string or an integer"
+    if asks and raw.get("params") is not None and not isinstance(raw["params"], dict):
+        return "params must be an object"
+    return None
 
 
 def _is_id(value: object) -> bool:
