@@ -25,6 +25,7 @@ from oauth_server.store.verbs import audit, limits
 _OWN: Final = (10, 60.0)  # attempts, seconds until one more
 # People of an office or a class share an address; a guesser who goes through many names gets 8,640 more a day.
 _ADDRESS: Final = (50, 10.0)
+_IPV6_CUSTOMER: Final = (56, 48)  # bits: what providers give to a household, and to an organisation
 _IPV6_SITE: Final = 64  # bits: whoever has one address of such a network usually has them all
 Kind = Literal["account", "browser", "session"]
 Failed = Literal["login", "password.confirmed"]
@@ -103,6 +104,15 @@ def source_of(address: str) -> str:
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
     return str(IPv6Network((int(found), _IPV6_SITE), strict=False))
+
+
+@lru_cache(4096)
+def wider_sources(address: str) -> tuple[str, ...]:
+    """The networks around an IPv6 address that one customer may hold, a /56 and a /48; none around an IPv4 address."""
+    network = source_of(address)
+    if "/" not in network:
+        return ()
+    return tuple(str(IPv6Network(network).supernet(new_prefix=bits)) for bits in _IPV6_CUSTOMER)
 
 
 def bucket_key(kind: str, value: str | bytes) -> bytes:

@@ -26,14 +26,14 @@ from oauth_server.core.errors import (
 )
 from oauth_server.core.initial_access_tokens import InitialAccessTokens, refused
 from oauth_server.core.jwt_parts import JwtError, unverified_statement
-from oauth_server.core.limits import bucket_key, source_of
+from oauth_server.core.limits import bucket_key, source_of, wider_sources
 from oauth_server.core.policies import NEW_CLIENTS, Policy
 from oauth_server.core.rate_limits import RateLimits, all_origins, caller
 from oauth_server.core.refusals import Refusals
 from oauth_server.core.resource_indicators import normalise
 from oauth_server.core.settings import Settings
 from oauth_server.core.settings_rules import quoted
-from oauth_server.store.records import AuditEvent, Bounds, Client, TooMany
+from oauth_server.store.records import AuditEvent, Bounds, Bucket, Client, TooMany
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, registrations
 
@@ -50,6 +50,8 @@ BOUNDS: Final = Bounds(
     unused=10_000,
 )
 BY_ADDRESS: Final = Policy("registrations", BOUNDS.from_source, BOUNDS.window)
+# By IPv6 /56 and /48: who has one of these has many a /64. Within a day a /48 fills less than the ceiling for all.
+BY_NETWORK: Final = (Policy("registrations-56", 150, BOUNDS.window), Policy("registrations-48", 240, BOUNDS.window))
 _UNUSED: Final = Policy("unused-clients", BOUNDS.unused, UNUSED_LIFETIME)
 _CEILING_LOOK: Final = 5  # seconds after which it is looked up again whether there is room for an unused client
 
@@ -192,25 +194,29 @@ class Registration:
             BOUNDS,
             bucket_key("registration", source),
             now,
+            tuple(_bucket(policy, network) for policy, network in _networks()),
         )
         if known is None and outcome != client:  # of several that came at once, one is new
             self._rate_limits.give_back(NEW_CLIENTS, "")
         if not isinstance(outcome, TooMany):
             return outcome
-        if outcome.bound == "from_source":
-            self._rate_limits.fill(BY_ADDRESS, source, outcome.until)
-        else:
+        if outcome.bound == "unused":
             self._ceiling = outcome, now + _CEILING_LOOK
-        raise _too_many(outcome, source, now)
+            raise _too_many(_UNUSED, outcome, source, now)
+        networks = {found[0].name: found for found in _networks()}
+        policy, key = networks[outcome.kind] if outcome.kind else (BY_ADDRESS, source)
+        self._rate_limits.fill(policy, key, outcome.until)
+        raise _too_many(policy, outcome, key, now)
 
     def _admit(self, source: str, now: float) -> None:
         """Raise for what a flood gets beyond its bounds: it costs neither the write lock nor a count of clients."""
-        self._rate_limits.admit(BY_ADDRESS, source)
+        for policy, key in ((BY_ADDRESS, source), *_networks()):
+            self._rate_limits.admit(policy, key)
         for policy, address in all_origins(BY_ADDRESS):
             self._rate_limits.take(policy, address)
         full, until = self._ceiling
         if now < until:
-            raise _too_many(full, source, now)
+            raise _too_many(_UNUSED, full, source, now)
         self._rate_limits.take(NEW_CLIENTS, "")
 
 
@@ -240,9 +246,17 @@ def _is_renewed(known: Client, now: float) -> bool:
     return ends is not None and ends <= now + UNUSED_LIFETIME - RENEWED_AFTER
 
 
-def _too_many(found: TooMany, source: str, now: float) -> TooManyRegistrationsError:
-    policy = BY_ADDRESS if found.bound == "from_source" else _UNUSED
-    return TooManyRegistrationsError(policy, reason=f"for {source}", retry_after=max(1, math.ceil(found.until - now)))
+def _networks() -> tuple[tuple[Policy, str], ...]:
+    """The caller's IPv6 networks, each with its bound; none for a caller of IPv4."""
+    return tuple(zip(BY_NETWORK, wider_sources(caller_address.get()), strict=False))
+
+
+def _bucket(policy: Policy, network: str) -> Bucket:
+    return Bucket(policy.name, bucket_key(policy.name, network), policy.quota, policy.interval)
+
+
+def _too_many(policy: Policy, found: TooMany, key: str, now: float) -> TooManyRegistrationsError:
+    return TooManyRegistrationsError(policy, reason=f"for {key}", retry_after=max(1, math.ceil(found.until - now)))
 
 
 def needs_secret(client: Client) -> bool:

@@ -67,10 +67,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """A registration beyond the bounds: of which of them, and when there is room again (Unix seconds)."""
+    """A registration beyond the bounds: of which of them, and when there is room again (Unix seconds).
+
+    `kind` is that of the bucket without room, where it is one of a network around the source.
+    """
 
     bound: Literal["from_source", "unused"]
     until: float
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from ipaddress import IPv6Address
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import Connection, insert
 
-from oauth_server.core.registration import BOUNDS, UNUSED_LIFETIME
+from oauth_server.core.limits import wider_sources
+from oauth_server.core.registration import BOUNDS, BY_NETWORK, UNUSED_LIFETIME
 from oauth_server.store.schema import clients
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
@@ -153,3 +155,37 @@ async def test_a_registration_is_at_most_16_kib(server: Running, client: OAuthCl
     assert (await client.http.post("/oauth/register", content=chunks(), headers=headers)).status_code == 413
     assert rows(server) == before
     assert (await client.http.post("/oauth/register", content=largest, headers=headers)).status_code == 201
+
+
+@pytest.mark.requirement("attack-51")
+@pytest.mark.parametrize(("policy", "step"), [(0, 1), (1, 256)], ids=["/56", "/48"])
+async def test_a_network_of_many_addresses_registers_no_more_than_its_bound(
+    proxied: Running, app: OAuthClient, policy: int, step: int
+) -> None:
+    """Each request from another /64: of one /56, or each of another /56 of one /48."""
+    bound = BY_NETWORK[policy]
+
+    def address(number: int) -> str:
+        return str(IPv6Address((0x2001_0DB8_0007 << 80) + (number * step << 64) + 1))
+
+    for number in range(bound.quota):
+        reply = await from_address(app, address(number % 200), f"n{number}")
+        assert reply.status_code == 201, (number, reply.text)
+    before = len(rows(proxied)["clients"])
+    for number in (0, 7, 199, 201):
+        reply = await from_address(app, address(number), f"more {number}")
+        assert reply.status_code == 429
+        assert reply.headers["ratelimit-policy"] == f'"{bound.name}";q={bound.quota};w=3600'
+    assert len(rows(proxied)["clients"]) == before
+    for elsewhere in ("2001:db8:8::1", "198.51.100.9"):
+        assert (await from_address(app, elsewhere, f"of {elsewhere}")).status_code == 201
+    # What is registered already is answered to every address; there is room again as the bucket empties.
+    assert (await from_address(app, address(201), "n7")).status_code == 201
+    proxied.clock.advance(bound.interval)
+    assert (await from_address(app, address(201), "later")).status_code == 201
+
+
+def test_networks_are_those_around_an_ipv6_address() -> None:
+    assert wider_sources("2001:db8:7:1ff::9") == ("2001:db8:7:100::/56", "2001:db8:7::/48")
+    for address in ("192.0.2.7", "::ffff:192.0.2.7", "local", "unknown", ""):
+        assert wider_sources(address) == ()

@@ -38,12 +38,20 @@ _WAITING: Final = Statement(
 )
 
 
-def register(connection: Connection, client: Client, bounds: Bounds, source_key: bytes, now: float) -> Client | TooMany:
+def register(
+    connection: Connection,
+    client: Client,
+    bounds: Bounds,
+    source_key: bytes,
+    now: float,
+    wider: tuple[Bucket, ...] = (),
+) -> Client | TooMany:
     """Store a client that anybody registered, or say why not.
 
     One with a fingerprint is shared: the answer is the client that has it already, which then ends no sooner than this
     one would. Sharing is not bounded, for it stores nothing. `source_key` names the bucket of whoever registers: it
-    counts what was stored, so that whoever deletes clients again gains nothing.
+    counts what was stored, so that whoever deletes clients again gains nothing. `wider` are the
+    buckets of the networks around.
     """
     # Counted, compared and stored by one at a time, so that no bound and no fingerprint is passed by two at once.
     lock(connection, _LOCK)
@@ -51,7 +59,7 @@ def register(connection: Connection, client: Client, bounds: Bounds, source_key:
     known = None if client.fingerprint is None else _shared(connection, client, client.fingerprint, now)
     if known is not None:
         return known
-    exceeded = _exceeded(connection, source_key, bounds, now)
+    exceeded = _exceeded(connection, source_key, bounds, now, wider)
     if exceeded is None:
         add(connection, client)
     return exceeded or client
@@ -88,10 +96,14 @@ def _shared(connection: Connection, client: Client, fingerprint: bytes, now: flo
     return None if row is None else client_of(row)
 
 
-def _exceeded(connection: Connection, source_key: bytes, bounds: Bounds, now: float) -> TooMany | None:
+def _exceeded(
+    connection: Connection, source_key: bytes, bounds: Bounds, now: float, wider: tuple[Bucket, ...]
+) -> TooMany | None:
     waiting = _WAITING.first(connection, now=now)
     if waiting is not None and waiting["found"] >= bounds.unused:
         return TooMany("unused", waiting["first"])
     bucket = Bucket("registration", source_key, bounds.from_source, bounds.window / bounds.from_source)
-    full = limits.take(connection, (bucket,), now)
-    return TooMany("from_source", full.until) if isinstance(full, Full) else None
+    full = limits.take(connection, (bucket, *wider), now)
+    if not isinstance(full, Full):
+        return None
+    return TooMany("from_source", full.until, "" if full.bucket is bucket else full.bucket.kind)
