@@ -60,7 +60,10 @@ def send_to_the_end(cycle: RequestResponseCycle) -> Callable[[ASGISendEvent], Co
     async def to_the_end(message: ASGISendEvent) -> None:
         nonlocal unknown
         if message["type"] == "http.response.start":
-            unknown = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            # The SDK's streams ask for a connection that is kept.
+            fields = [field for field in message.get("headers", ()) if field[0].lower() != b"connection"]
+            message = {**message, "headers": fields}
+            unknown = all(name.lower() != b"content-length" for name, _ in fields)
             if unknown:
                 cycle.chunked_encoding = False
         elif unknown and message["type"] == "http.response.body":

@@ -30,6 +30,7 @@ async def test_a_stream_is_sent_as_it_is_and_ends_with_the_connection(
     assert top.startswith(b"HTTP/1.1 200 ")
     assert b"transfer-encoding" not in top.lower()
     assert b"connection: close" in top.lower()
+    assert b"keep-alive" not in top.lower()
     data = b"".join(line[6:] for line in rest.splitlines() if line.startswith(b"data: ")) or rest
     assert json.loads(data)["result"]
 
