@@ -99,7 +99,7 @@ async def test_the_list_shows_kind_and_origin_the_newest_first(shell: Shell) -> 
     assert first.split()[:3] == [portal["client_id"], "Portal", "confidential"]
     assert first.split()[4:] == ["registration", "never", "1"]
     assert second.split()[0] == DEFAULT_CLIENT
-    assert second.split()[-4:] == [*second.split()[-4:-3], "configuration", "never", "2"]
+    assert second.split()[-4:] == [*second.split()[-4:-3], "configuration", "never", "3"]
     limited = await shell("clients", "list", "--limit", "1", "--json")
     assert [json.loads(line)["client_id"] for line in limited.out.splitlines()] == [portal["client_id"]]
     assert limited.err == "There are more: these are the newest 1; --limit shows others.\n"
