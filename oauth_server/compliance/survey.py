@@ -94,13 +94,13 @@ class Survey:
 
     async def form(self, url: str, *pairs: tuple[str, str], headers: Mapping[str, str] | None = None) -> Exchange:
         """Post a form; a name may come twice."""
-        return await self.fetch("POST", url, {**FORM, **(headers or {})}, urlencode(pairs).encode())
+        return await self.fetch("POST", url, {**FORM, **(headers or {})}, urlencode(pairs, errors="replace").encode())
 
     async def send_form(
         self, url: str, pairs: Sequence[tuple[str, str]], headers: Mapping[str, str] | None = None
     ) -> Exchange:
         """Post a form, also one that was posted before."""
-        return await self.send("POST", url, {**FORM, **(headers or {})}, urlencode(pairs).encode())
+        return await self.send("POST", url, {**FORM, **(headers or {})}, urlencode(pairs, errors="replace").encode())
 
     async def document(self, url: str) -> Document:
         """Get a JSON object; whatever goes wrong stands in its `problem`."""
