@@ -35,7 +35,7 @@ class Client:
     def authenticated(self, fields: dict[str, str | list[str] | None]) -> dict[str, str]:
         """Add the client to the fields of a form; returns the headers of its request."""
         if self.method == "client_secret_basic":
-            pair = f"{quote_plus(self.client_id, errors="replace")}:{quote_plus(self.secret, errors="replace")}"
+            pair = ":".join(quote_plus(part, errors="replace") for part in (self.client_id, self.secret))
             return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         fields["client_id"] = self.client_id
         if self.method == "client_secret_post":

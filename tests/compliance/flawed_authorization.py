@@ -25,6 +25,9 @@ class Authorization:
 
     async def authorize(self, request: Request) -> Response:
         """Judge a request, then sign in, then ask for consent."""
+        loaded = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
+        if loaded and request.headers.get("sec-fetch-site") == "cross-site" and self.flaw != "authorize-subresource":
+            return PlainTextResponse("not for pages of other sites", 403)
         if self.flaw == "login-first":
             return Response(status_code=302, headers={"Location": "/login"})
         form = parse_qs((await request.body()).decode())
@@ -45,10 +48,24 @@ class Authorization:
         error = self.wrong_request(fields, client)
         if error.isdigit():
             return PlainTextResponse("oops", int(error))
+        if error and self.stays(request, fields):
+            return HTMLResponse(f"<p>{html.escape(error)}</p>", 400, PAGE)
         if error:
             return self.told(fields, error)
         unasked = self.flaw == "authorize-authenticates"
         return self.approve(fields, client) if unasked else await self.interact(request, fields, client)
+
+    def stays(self, request: Request, fields: Fields) -> bool:
+        """Say whether an error is shown on a page: before anyone has signed in, and leading off this computer."""
+        hosted = fields["redirect_uri"][0].startswith("https:")
+        return hosted and self.pages.csrf(request) is None and self.flaw != "authorize-error-before-login"
+
+    async def logout(self, request: Request) -> Response:
+        """Ask whether to sign out."""
+        uri = request.query_params.get("post_logout_redirect_uri", "")
+        if uri and self.flaw == "logout-redirect":
+            return Response(status_code=303, headers={"Location": uri})
+        return self.pages.page("<p>Sign out?</p>")
 
     def client(self, named: str, fields: Fields) -> Client | None:
         """Return the client; a flaw takes any URL for one."""

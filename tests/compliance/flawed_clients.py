@@ -103,8 +103,11 @@ class Clients:
 
     def check_signature(self, assertion: str, client: Client) -> None:
         """Verify the signature; raises JWTError."""
-        (key,) = client.metadata["jwks"]["keys"]
         header = json.loads(decode(assertion.split(".", maxsplit=1)[0]))
+        keys = client.metadata["jwks"]["keys"]
+        if self.flaw == "assertion-no-kid" and "kid" not in header:
+            keys = keys[-1:]
+        (key,) = [key for key in keys if header.get("kid") in {None, key["kid"]}]
         if header["alg"] == "none" and self.flaw == "assertion-alg-none":
             return
         if header["alg"] == "HS256" and self.flaw == "assertion-confused":

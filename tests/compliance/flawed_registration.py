@@ -15,6 +15,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 GRANTS = {"authorization_code", "refresh_token"}
 CURSOR = "cursor://anysphere.cursor-mcp/oauth/callback"
 LARGEST = 64 * 1024
+LONGEST_MODULUS = 700  # characters: 4096 bits have 683
 
 
 class Registration:
@@ -51,6 +52,9 @@ class Registration:
             return ""
         if not uris or not isinstance(uris, list) or any(self.wrong_redirect(uri) for uri in uris):
             return "invalid_redirect_uri"
+        keys = (metadata.get("jwks") or {}).get("keys", [])
+        if any(len(key.get("n", "")) > LONGEST_MODULUS for key in keys) and self.flaw != "assertion-large-keys":
+            return "invalid_client_metadata"
         scripted = any(str(metadata.get(name, "")).startswith("javascript:") for name in ("client_uri", "logo_uri"))
         return "invalid_client_metadata" if scripted and self.flaw != "register-logo-script" else ""
 

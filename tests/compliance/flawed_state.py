@@ -77,7 +77,7 @@ class State:
         now = int(time.time())
         right = {
             "iss": self.base,
-            "aud": grant.resource,
+            "aud": grant.resource.split() if " " in grant.resource else grant.resource,
             "sub": "user-1",
             "client_id": grant.client.client_id,
             "scope": " ".join(scope),
@@ -116,6 +116,8 @@ class State:
         if flaw == "resource-two-one-foreign":
             resources = resources[:1]
         named = {self.spelt(item, flaw) for item in resources}
+        if flaw == "resource-one-token" and len(named) > 1 and named <= set(own):
+            return " ".join(sorted(named))
         return next(iter(named), own[0]) if named <= set(own) else None
 
     def spelt(self, resource: str, flaw: str) -> str:

@@ -175,6 +175,40 @@ async def two(survey: Survey) -> Verdict:
 
 
 @rule(
+    "An access token is for one resource, also when two were asked for",
+    rfc(9068, "3"),
+    rfc(9700, "2.3"),
+    security("Token Audience Binding and Validation"),
+    fix="Issue each token for one resource: the first where a request names none; answer invalid_target to several.",
+)
+async def one_token(survey: Survey) -> Verdict:
+    """RFC 9068 section 3: aud is the requested resource; whoever gets a token for two could use it at the other."""
+    await right_flow(survey)
+    own = await survey.wanted_resource()
+    endpoint = await survey.endpoint()
+    other = next(
+        (item for item in (urls.origin(endpoint), endpoint) if urls.canonical(item) != urls.canonical(own)), ""
+    )
+    if not other:
+        raise Missing("the resource has no second name that could be asked for with it")
+    shown: list[Exchange] = []
+    wanted: tuple[list[str] | None, ...] = (None, [own, other])
+    for resource in wanted:
+        elsewhere = await _asked_for(survey, [own, other])
+        if elsewhere.refused:
+            return judge("", "Two resources are not granted together", *elsewhere.asked.shown)
+        exchange = await survey.walk.redeem(elsewhere.asked, {"resource": resource})
+        tokens = survey.walk.read(exchange, elsewhere.asked.client, elsewhere.asked)
+        named = audiences(tokens.access_token) if tokens else []
+        if tokens and not named:
+            raise Missing("the token does not say for which resources it is")
+        shown.append(exchange)
+        if len(named) > 1:
+            return judge(f"One token is for {' and '.join(named)}", "", exchange)
+    return judge("", "No token is for two", *shown)
+
+
+@rule(
     "A code is not redeemed for another resource",
     rfc(8707, "2.2"),
     fix="Compare the resource of a token request with that of the authorization: 400 invalid_target if it differs.",

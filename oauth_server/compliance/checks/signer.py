@@ -28,9 +28,9 @@ class Signer:
     jwk: Mapping[str, str]
 
     @staticmethod
-    def of(algorithms: Collection[str]) -> "Signer":
+    def of(algorithms: Collection[str], kid: str = KID) -> "Signer":
         """Make a key for the first of ES256 and RS256 that is among these; for ES256 where none is named."""
-        members = {"use": "sig", "kid": KID}
+        members = {"use": "sig", "kid": kid}
         if "ES256" in algorithms or not algorithms:
             curve = ec.generate_private_key(ec.SECP256R1())
             numbers = curve.public_key().public_numbers()
@@ -44,7 +44,13 @@ class Signer:
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return a JWT."""
-        content = self._content(claims, self.algorithm)
+        return self._signed(self._content(claims, self.algorithm))
+
+    def without_kid(self, claims: Mapping[str, Any]) -> str:
+        """Return a JWT that does not say which key signed it."""
+        return self._signed(self._content(claims, self.algorithm, named=False))
+
+    def _signed(self, content: str) -> str:
         if isinstance(self.key, rsa.RSAPrivateKey):
             signature = self.key.sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())
         else:
@@ -62,6 +68,6 @@ class Signer:
         content = self._content(claims, "HS256")
         return f"{content}.{encode(hmac.digest(public, content.encode(), hashlib.sha256))}"
 
-    def _content(self, claims: Mapping[str, Any], algorithm: str) -> str:
-        header = {"alg": algorithm, "typ": "JWT", "kid": KID}
+    def _content(self, claims: Mapping[str, Any], algorithm: str, *, named: bool = True) -> str:
+        header = {"alg": algorithm, "typ": "JWT", **({"kid": self.jwk["kid"]} if named else {})}
         return ".".join(encode(json.dumps(part).encode()) for part in (header, claims))

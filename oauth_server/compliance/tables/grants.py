@@ -33,6 +33,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("resource-fragment",           AS, RESOURCES,  "-SSS", "adversarial", resource_binding.fragment),
     check("resource-relative",           AS, RESOURCES,  "-SSS", "adversarial", resource_binding.relative),
     check("resource-two-one-foreign",    AS, RESOURCES,  "-SSS", "adversarial", resource_binding.two),
+    check("resource-one-token",          AS, RESOURCES,  "-SSS", "adversarial", resource_binding.one_token),
     check("resource-token-foreign",      AS, RESOURCES,  "-SSS", "adversarial", resource_binding.foreign_at_token),
     check("resource-metadata-value",     AS, RESOURCES,  "-SSS", "active",  resource_spelling.accepted),
     check("resource-upper-case",         RS, RESOURCES,  "-SSS", "active",  resource_spelling.upper_case),

@@ -72,6 +72,8 @@ ROWS: Final[tuple[Check, ...]] = (
     check("assertion-wrong-key",         AS, CLIENTS,   "MMMM", "adversarial", assertions.wrong_key),
     check("assertion-wrong-audience",    AS, CLIENTS,   "MMMM", "adversarial", assertions.wrong_audience),
     check("assertion-audience-list",     AS, CLIENTS,   "aaaa", "adversarial", assertions.audience_list),
+    check("assertion-no-kid",            AS, CLIENTS,   "aaaa", "adversarial", assertions.no_kid),
+    check("assertion-large-keys",        AS, CLIENTS,   "aaaa", "adversarial", assertions.large_keys),
     check("assertion-expired",           AS, CLIENTS,   "MMMM", "adversarial", assertions.expired),
     check("assertion-no-expiry",         AS, CLIENTS,   "MMMM", "adversarial", assertions.no_expiry),
     check("assertion-sub-mismatch",      AS, CLIENTS,   "MMMM", "adversarial", assertions.other_subject),
