@@ -25,12 +25,13 @@ _SUCCESS: Final = range(200, 300)
 _PORTS: Final = {"http": 80, "https": 443}
 _PAGES: Final = ("text/html", "application/xhtml+xml")
 _FOREIGN: Final = "https://forger.invalid"
+_STRICT: Final = re.compile(r";\s*samesite\s*=\s*strict\s*(?:;|$)", re.IGNORECASE)
 _TOKENS: Final = re.compile("csrf|xsrf|token|nonce|authenticity", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A request; `gives` is what of the person is in it: `name`, `password` or nothing; `forged`: by another site."""
+    """A request; `gives` is what of the person is in it: `name`, `password` or nothing; `forged`: from another site."""
 
     method: str
     url: str
@@ -56,6 +57,7 @@ class FormVisitor:
         self._username = username
         self._password = password
         self._cookies = httpx2.Cookies()
+        self._strict: set[str] = set()
         self._refused = False
 
     async def visit(self, url: str) -> Visit:
@@ -67,11 +69,17 @@ class FormVisitor:
         visit, forged = await self._walk(url, forging=True)
         return visit if forged else None
 
-    async def _walk(self, url: str, *, forging: bool) -> tuple[Visit, bool]:
+    async def follow(self, url: str, *, foreign: bool) -> Visit:
+        """Open the URL and press nothing; `foreign`: by a link on another site, else as the address bar does."""
+        return (await self._walk(url, forging=False, foreign=foreign, pressing=False))[0]
+
+    async def _walk(
+        self, url: str, *, forging: bool, foreign: bool = False, pressing: bool = True
+    ) -> tuple[Visit, bool]:
         """Return what became of the visit, and whether a consent was forged."""
         home, given, forged = _origin(url), set[str](), False
         signed_in: int | None = None
-        step: _Step | None = _Step("GET", url)
+        step: _Step | None = _Step("GET", url, forged=foreign)
         trail: list[Exchange] = []
         while step is not None and _origin(step.url) == home and len(trail) < STEPS:
             answer = await self._send(step, first=not trail)
@@ -84,10 +92,14 @@ class FormVisitor:
                 target = _joined(answer.url, location)
                 if urldefrag(target).url.partition("?")[0] == self.redirect_uri:
                     return Visit(self._blotted(target), tuple(trail), signed_in), forged
-                step = replace(step, url=target) if answer.status in _KEEPS_METHOD else _Step("GET", target)
+                step = (
+                    replace(step, url=target)
+                    if answer.status in _KEEPS_METHOD
+                    else _Step("GET", target, forged=foreign)
+                )
             else:
                 # What answers a forgery is where it ends: a form that is shown again would be a right one.
-                step = None if forged else self._following(answer, given, forging=forging)
+                step = None if forged or not pressing else self._following(answer, given, forging=forging)
         return Visit("", tuple(trail), signed_in), forged
 
     async def _send(self, step: _Step, *, first: bool) -> Answer:
@@ -96,7 +108,7 @@ class FormVisitor:
             "Accept": ", ".join(_PAGES),
             "Sec-Fetch-Dest": "document",
             "Sec-Fetch-Mode": "navigate",
-            "Sec-Fetch-Site": "none" if first else "cross-site" if step.forged else "same-origin",
+            "Sec-Fetch-Site": "cross-site" if step.forged else "none" if first else "same-origin",
         }
         if step.method == "POST":
             origin = _FOREIGN if step.forged else urls.origin(step.url)
@@ -105,15 +117,22 @@ class FormVisitor:
             request = httpx2.Request(step.method, step.url, headers=fields)
             self._cookies.set_cookie_header(request)
             if "Cookie" in request.headers:
-                fields["Cookie"] = request.headers["Cookie"]
+                fields["Cookie"] = self._sent_along(request.headers["Cookie"], step)
             answer = await self._outbound.request(step.method, step.url, headers=fields, content=step.content or None)
         except httpx2.InvalidURL as error:
             raise OutboundError(self._blotted(str(error))) from None
         except OutboundError as error:
             raise OutboundError(self._blotted(error.reason)) from None
         received = [("Set-Cookie", value) for value in answer.headers_of("Set-Cookie")]
+        self._strict |= {value.partition("=")[0].strip() for _, value in received if _STRICT.search(value)}
         self._cookies.extract_cookies(httpx2.Response(answer.status, headers=received, request=request))
         return answer
+
+    def _sent_along(self, cookies: str, step: _Step) -> str:
+        """Return the cookies that a browser sends: with a link on another site, none of SameSite=Strict."""
+        if step.method != "GET" or not step.forged:
+            return cookies
+        return "; ".join(pair for pair in cookies.split("; ") if pair.partition("=")[0] not in self._strict)
 
     def _following(self, answer: Answer, given: set[str], *, forging: bool) -> _Step | None:
         """Return the page's form as it is sent: the login, else the consent; None when it is left to a person."""

@@ -34,6 +34,14 @@ class Visitor(Protocol):
 
 
 @runtime_checkable
+class Follower(Protocol):
+    """A visitor that can also be sent somewhere without pressing anything there."""
+
+    async def follow(self, url: str, *, foreign: bool) -> Visit:
+        """Open the URL; `foreign`: by a link on another site, else as the address bar does."""
+
+
+@runtime_checkable
 class Forger(Protocol):
     """A visitor that can also consent as a page of another site would make its browser do."""
 

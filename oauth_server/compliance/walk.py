@@ -18,7 +18,7 @@ from oauth_server.compliance.glance import Glance
 from oauth_server.compliance.model import Exchange, Missing
 from oauth_server.compliance.parties import Asked, Changes, Client, Once, Tokens, missing, pairs
 from oauth_server.compliance.registrar import NAME, Clients
-from oauth_server.compliance.visitor import Forger, Visit, Visitor
+from oauth_server.compliance.visitor import Follower, Forger, Visit, Visitor
 from oauth_server.outbound import OutboundError
 
 if TYPE_CHECKING:
@@ -162,6 +162,13 @@ class Walk:
             return await visitor.forge(url) or missing("no consent form was seen")
 
         return await self._ask(forge, client, {})
+
+    async def followed(self, client: Client, *, foreign: bool) -> Asked:
+        """Make a right request where nobody presses anything; `foreign`: by a link on another site."""
+        visitor = self.visitor
+        if not isinstance(visitor, Follower):
+            return missing("a person's browser follows no link of another site")
+        return await self._ask(lambda url: visitor.follow(url, foreign=foreign), client, {})
 
     async def refused(self, changes: Changes, client: Client | None = None) -> Asked:
         """Make a request that should be refused; Missing when the visitor could not see that it was."""

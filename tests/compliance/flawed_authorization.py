@@ -22,6 +22,7 @@ class Authorization:
     def __init__(self, state: State, flaw: str) -> None:
         self.state, self.flaw, self.base = state, flaw, state.base
         self.pages = Pages(state, flaw)
+        self.remembered: set[str] = set()
 
     async def authorize(self, request: Request) -> Response:
         """Judge a request, then sign in, then ask for consent."""
@@ -197,12 +198,20 @@ class Authorization:
             silent = fields.get("prompt") == ["none"] and self.flaw != "authorize-prompt-none"
             return self.told(fields, "login_required") if silent else self.pages.login(request)
         if request.method == "GET":
-            return self.pages.consent(client, fields["redirect_uri"][0], csrf)
+            asked = self.pages.consent(client, fields["redirect_uri"][0], csrf)
+            return self.approve(fields, client) if self.remembers(request, client) else asked
         if form.get("csrf") != csrf and self.flaw not in {"consent-csrf", "consent-csrf-samesite"}:
             return HTMLResponse("<p>This form is not yours</p>", 403, PAGE)
         if form.get("decision") != "approve":
             return self.back(fields, {"error": "access_denied"}, 303)
+        self.remembered |= {client.client_id} if fields["redirect_uri"][0].startswith("https:") else set()
         return self.approve(fields, client)
+
+    def remembers(self, request: Request, client: Client) -> bool:
+        """Say whether an earlier consent to a hosted client counts for this request."""
+        own = request.headers.get("sec-fetch-site") in {"none", "same-origin"}
+        counts = (own and self.flaw != "consent-forgotten") or self.flaw == "consent-cross-site"
+        return counts and client.client_id in self.remembered
 
     def approve(self, fields: Fields, client: Client) -> Response:
         """Issue a code."""

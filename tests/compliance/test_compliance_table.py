@@ -82,6 +82,7 @@ OTHERS: dict[str, set[str]] = {
     },
     "asm-list-types": {"asm-types"},
     "asm-null-member": {"asm-types"},
+    "consent-forgotten": set(),
     "asm-null-endpoint": {"asm-types"},
     "asm-languages": {"asm-second-opinion"},
     "asm-algorithms": {"asm-second-opinion"},

@@ -343,3 +343,21 @@ def test_forms_are_read_as_browsers_read_them() -> None:
     assert (found.action, found.method) == ("/a", "post")
     assert found.sent(None, {}, tick=True) == [("s", "2"), ("t", "a < b"), ("c", "on")]
     assert second.sent(None, {}, tick=True) == [("s", "1")]
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+async def test_a_followed_link_presses_nothing_and_takes_along_what_a_browser_would(foreign: bool) -> None:
+    cookies = [("Set-Cookie", "strict=1; Path=/; SameSite=Strict"), ("Set-Cookie", "lax=1; Path=/; SameSite=Lax")]
+    site = Site(
+        get_authorize=httpx2.Response(302, headers=[("Location", f"{AS}/consent"), *cookies]),
+        get_consent=page('<form method="post"><button name="decision" value="approve">Allow</button></form>'),
+    )
+    visitor = site.visitor()
+    await visitor.follow(f"{AS}/authorize", foreign=False)
+    del site.asked[:]
+    visit = await visitor.follow(f"{AS}/authorize", foreign=foreign)
+    assert [request.method for request in site.asked] == ["GET", "GET"]
+    assert visit.location == ""
+    sent = [request.headers["Sec-Fetch-Site"] for request in site.asked]
+    assert sent == (["cross-site", "cross-site"] if foreign else ["none", "same-origin"])
+    assert {request.headers["Cookie"] for request in site.asked} == {"lax=1" if foreign else "strict=1; lax=1"}

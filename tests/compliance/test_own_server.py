@@ -15,6 +15,7 @@ SKIPPED = {"transport-hsts", "transport-tls-version", "leaks-forwarded-host"}
 SKIPPED |= {"session-visible-ascii", "session-random", "session-no-credential"}
 SKIPPED |= {"transport-sse-buffering", "transport-list-private"}
 SKIPPED |= {"login-cookie-host-prefix"}  # over http
+SKIPPED |= {"consent-cross-site"}  # each request of a hosted client is asked about
 # A URI with a slash at its end is another one (RFC 3986 section 6.2), and resources are compared exactly.
 AGAINST_ADVICE = {"resource-trailing-slash"}
 MOST_REQUESTS = 500

@@ -12,6 +12,7 @@ from oauth_server.compliance.checks import (
     issuer_identification,
     pages,
     redirect_uris,
+    remembered,
 )
 from oauth_server.compliance.model import Check
 from oauth_server.compliance.tables.row import AS, check
@@ -94,6 +95,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("consent-shows-host",          AS, PAGES,     "aaMM", "active",  pages.shows_host),
     check("consent-shows-client-name",   AS, PAGES,     "SSSS", "active",  pages.shows_name),
     check("consent-escaped",             AS, PAGES,     "MMMM", "adversarial", pages.escaped),
+    check("consent-cross-site",          AS, PAGES,     "SSSS", "adversarial", remembered.cross_site),
     check("consent-csrf",                AS, PAGES,     "SSSS", "adversarial", pages.consent_csrf),
 )
 # fmt: on
