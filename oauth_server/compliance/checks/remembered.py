@@ -22,6 +22,8 @@ async def cross_site(survey: Survey) -> Verdict:
     asked = await walk.ask(client)
     if not asked.sent.get("code"):
         raise Missing(f"no code came for a client at {HOST}")
+    if not any(exchange.method == "POST" for exchange in asked.visit.trail):
+        raise Missing("nobody is asked at all, so there is no consent to remember")
     if not (await walk.followed(client, foreign=False)).sent.get("code"):
         raise Missing("the server asks again each time, so no consent is remembered")
     linked = await walk.followed(client, foreign=True)
