@@ -105,7 +105,7 @@ class ClientAuthentication:
         except InvalidClientError:
             if not self._clients.forget(client.client_id):
                 raise
-            # Nobody is refused by what was kept in memory.
+            # A refusal must not rest on what was kept in memory: another process may have changed it.
             fresh = await self._clients.recall(client.client_id)
             if fresh is None or replace(fresh, last_used_at=client.last_used_at) == client:
                 raise

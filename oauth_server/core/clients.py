@@ -12,7 +12,7 @@ from oauth_server.store.records import Client
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit, clients, documents
 
-_OF_NOTHING: Final = bytes(32)  # no digest that anybody knows a text for
+_OF_NOTHING: Final = bytes(32)  # the digest of no known text
 MOST_KEPT: Final = 4096  # clients, some 6 MiB
 
 

@@ -103,7 +103,7 @@ class Registration:
     ) -> dict[str, Any]:
         if by_administrator and initial_token is None:
             return await self.add(metadata)
-        # Before the metadata is looked at, which is nobody's business who may not register.
+        # Before the metadata is looked at: who may not register learns nothing about it.
         usable = await self._usable(initial_token)
         client, secret = self._client(metadata, REGISTRABLE_GRANT_TYPES)
         token = random_token() if client.confidential or usable is not None else None

@@ -1,4 +1,4 @@
-"""Nobody guesses the secret of a client, and no guesser keeps the client out (RFC 6749 section 2.3.1)."""
+"""Guesses at the secret of a client are bounded, and do not keep the client itself out (RFC 6749 section 2.3.1)."""
 
 import asyncio
 from collections import Counter

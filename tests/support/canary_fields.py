@@ -1,4 +1,4 @@
-"""Every field of every request, one at a time: what stands there may be a secret that somebody put into the wrong place."""
+"""Every field of every request, one at a time: what stands there may be a secret in the wrong place."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
