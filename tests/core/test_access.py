@@ -199,8 +199,10 @@ def test_a_deployment_knows_its_own_names() -> None:
         True,
     )
     assert (PUBLIC.secure, PUBLIC.loopback, PUBLIC.host_names) == (True, False, {"mcp.example"})
-    assert LOCAL.origins == {"http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"}
+    assert LOCAL.origins == LOCAL.own_origins
+    assert LOCAL.own_origins == {"http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"}
     assert LOCAL.is_own("http://127.0.0.1:8000/mcp")
+    assert LOCAL.is_own("http://[::1]:8000/mcp")
     assert not LOCAL.is_own("http://localhost:8000/oauth")
     recorded = deploy(load({}), "127.0.0.1", 8000, "http://localhost:9000")
     assert (recorded.issuer, recorded.endpoint) == ("http://localhost:9000", "http://localhost:9000/mcp")
