@@ -246,5 +246,5 @@ def run_checks(request: AuthorizeRequest) -> None:
 
 def refused(request: AuthorizeRequest, error: OAuthError) -> AuthorizeRefused:
     """The refusal of a request whose client and redirect URI were verified."""
-    trusted = request.known_client.of_operator or redirect_uris.is_loopback(request.redirect_uri)
+    trusted = request.known_client.by_operator or redirect_uris.is_loopback(request.redirect_uri)
     return AuthorizeRefused(error, request.redirect_uri, request.state, trusted=trusted)

@@ -36,21 +36,15 @@ class Client:
     unused_until: float | None = None
 
     @property
-    def of_operator(self) -> bool:
-        """Whether the operator added the client; all others registered themselves, or published a document."""
-        by_itself = bool(self.registered_from) or self.registration_token_hash is not None
-        return self.source == "configured" or (self.source == "registered" and not by_itself)
-
-    @property
     def confidential(self) -> bool:
         """Whether the client authenticates at the token endpoint (RFC 6749 section 2.1)."""
         return self.auth_method != "none"
 
     @property
     def by_operator(self) -> bool:
-        """Whether the operator wrote the metadata: in the settings, by a command, or by a tool of an administrator.
+        """Whether the operator added the client: in the settings, by a command, or by a tool of an administrator.
 
-        Whoever else registers leaves an end for want of use, or a token with which the client changes its metadata.
+        Every other registration has a source address, an end while it is unused, or a registration access token.
         """
         alone = self.unused_until is None and not self.registered_from and self.registration_token_hash is None
         return self.source == "configured" or (self.source == "registered" and alone)
