@@ -203,8 +203,8 @@ async def one_token(survey: Survey) -> Verdict:
         if tokens and not named:
             raise Missing("the token does not say for which resources it is")
         shown.append(exchange)
-        if len(named) > 1:
-            return judge(f"One token is for {' and '.join(named)}", "", exchange)
+        if {urls.canonical(own), urls.canonical(other)} <= {urls.canonical(item) for item in named if urls.read(item)}:
+            return judge(f"One token is for {own} and {other}", "", exchange)
     return judge("", "No token is for two", *shown)
 
 
