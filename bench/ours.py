@@ -13,8 +13,10 @@ from bench.peers import SCOPE, Fleet, Paths, Peer, Starting, settings
 from bench.processes import ROOT, YARDSTICKS, environment, free_port
 from tests.support.browser import Browser
 from tests.support.oauth import OAuthClient
+from tests.support.proxy import TlsProxy
 from tests.support.server import Running
 
+PUBLIC = "https://mcp.example.com"
 PATHS = Paths(
     "/.well-known/oauth-authorization-server",
     "/.well-known/jwks.json",
@@ -36,13 +38,29 @@ async def ours(fleet: Fleet, **env: str) -> Peer:
     """This server, with clients that a person consented to."""
     peer = await _server(fleet, "this server", **env)
     peer.signed = True
-    browser = Browser(peer.url)
+    await _connected(peer, _Far(peer.url, peer.server.port))
+    return peer
+
+
+async def ours_https(fleet: Fleet) -> Peer:
+    """This server with an https issuer, behind a proxy: only such an issuer keeps a session between requests."""
+    env = {"MCP_OAUTH_ISSUER": PUBLIC, "MCP_OAUTH_TRUSTED_PROXIES": "127.0.0.0/8"}
+    peer = await _server(fleet, "this server, https", **env)
+    peer.signed = peer.proxied = True
+    peer.issuer = PUBLIC
+    await _connected(peer, _Far(PUBLIC, peer.server.port))
+    return peer
+
+
+async def _connected(peer: Peer, far: "_Far") -> None:
+    """Register the clients of a server, and have a person consent to each."""
+    browser = Browser(far.url, http=far.client())
     try:
         machine = await _machine(peer.env)
         for slot in peer.slots:
             slot.machine = machine
             client = await OAuthClient.register(
-                cast("Running", _Far(peer.url)),
+                cast("Running", far),
                 token_endpoint_auth_method="client_secret_post",  # noqa: S106 - a method's name
                 scope=SCOPE,
             )
@@ -50,12 +68,10 @@ async def ours(fleet: Fleet, **env: str) -> Peer:
             found = await client.tokens(browser, scope=SCOPE)
             slot.access_token, slot.refresh_token = found["access_token"], found["refresh_token"]
             await client.close()
-        jar = [one for one in browser.http.cookies.jar if one.path in ("/", "/oauth/authorize")]
         for slot in peer.slots:
-            slot.cookie = "; ".join(f"{one.name}={one.value}" for one in jar)
+            slot.cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies.jar)
     finally:
         await browser.close()
-    return peer
 
 
 async def _machine(env: Mapping[str, str]) -> dict[str, str]:
@@ -76,11 +92,14 @@ async def _machine(env: Mapping[str, str]) -> dict[str, str]:
 class _Far:
     """A server in a process of its own, as OAuthClient needs it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int) -> None:
         self.url = url
+        self._port = port
 
     def client(self) -> httpx2.AsyncClient:
-        """A client of it."""
+        """A client of it, through a proxy where it has a public address."""
+        if self.url == PUBLIC:
+            return TlsProxy(self._port).client(self.url)
         return httpx2.AsyncClient(base_url=self.url, follow_redirects=False)
 
 
@@ -103,6 +122,7 @@ async def this_route(fleet: Fleet) -> Peer:
 
 STARTING: dict[str, Starting] = {
     "ours": ours,
+    "ours-https": ours_https,
     "ours-off": ours_off,
     "ours-open": ours_open,
     "this-route": this_route,

@@ -53,6 +53,7 @@ class Peer:
     """A running server and what its clients hold.
 
     `signed`: its access tokens are JWTs of ES256. `warm`: units of a kind of work after which it gets no faster.
+    `proxied`: it has an https issuer, and is reached as through a reverse proxy that ends TLS.
     """
 
     server: Server
@@ -62,6 +63,7 @@ class Peer:
     signed: bool = False
     warm: int = 300
     issuer: str = ""
+    proxied: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -28,7 +28,7 @@ ENDPOINTS = (
     Row("401 without a token", "unauthorized", (), 3000, _TOKENS),
     Row("client_credentials", "client_credentials", (), 1000, {US: "ours", OIDC: "oidc/client"}),
     Row("refresh with rotation", "refresh", (), 1000, {**_TOKENS, OIDC: "oidc/refresh"}),
-    Row("authorization code with PKCE", "code", (), 600, {**_TOKENS, OIDC: "oidc/code"}),
+    Row("authorization code with PKCE", "code", (), 600, {**_TOKENS, US: "ours-https", OIDC: "oidc/code"}),
     Row("introspection", "introspect", (), 1000, {US: "ours", OIDC: "oidc-opaque"}),
 )
 GATE = tuple(

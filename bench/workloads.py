@@ -1,8 +1,9 @@
 """What is asked of the servers, and how each answer must look."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -30,16 +31,30 @@ class Wanted:
 
     peer: Peer
     tokens: list[tuple[str, str]] = field(default_factory=list)  # client id, access token
+    addresses: Iterator[int] = field(default_factory=count)
 
     def get(self, path: str, fields: str = "") -> bytes:
         """A GET request; `fields` are header lines, each with its end."""
-        return f"GET {path} HTTP/1.1\r\nHost: localhost:{self.peer.server.port}\r\n{fields}\r\n".encode()
+        return f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n{self.forwarded()}{fields}\r\n".encode()
+
+    @property
+    def host(self) -> str:
+        """The host and port that the server is known by."""
+        return urlsplit(self.peer.issuer).netloc if self.peer.proxied else f"localhost:{self.peer.server.port}"
+
+    def forwarded(self) -> str:
+        """What a reverse proxy adds to a request; each comes from another address, as of many people."""
+        if not self.peer.proxied:
+            return ""
+        number = next(self.addresses)
+        address = f"198.18.{number // 250 % 250}.{number % 250}"
+        return f"X-Forwarded-Proto: https\r\nX-Forwarded-For: {address}\r\n"
 
     def post(self, path: str, form: Mapping[str, str]) -> bytes:
         """A POST request with a form."""
         body = urlencode(form)
         return (
-            f"POST {path} HTTP/1.1\r\nHost: localhost:{self.peer.server.port}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\n{self.forwarded()}"
             f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
@@ -146,7 +161,8 @@ class Wanted:
             slot = self.peer.slots[number]
             pkce = Pkce.new()
             query = urlencode(asked(self.peer, slot, pkce))
-            cookie = f"Cookie: {slot.cookie}\r\n" if slot.cookie else ""
+            # As Chromium says it of an address that a program opened.
+            cookie = f"Cookie: {slot.cookie}\r\nSec-Fetch-Site: none\r\n" if slot.cookie else ""
             answer = yield self.get(f"{self.peer.paths.authorize}?{query}", cookie)
             location = answer.header(b"location").decode()
             require(answer.status in (302, 303) and location.startswith(f"{CALLBACK}?"), "no code came", answer)

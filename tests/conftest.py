@@ -139,9 +139,16 @@ def make_server(template: Template, tmp_path: Path, clock: ManualClock, publishe
 
 
 @pytest.fixture
-async def server(make_server: MakeServer) -> AsyncIterator[Running]:
+def issuer(request: pytest.FixtureRequest) -> str:
+    """The issuer of the server: its own http address, unless a mark of tests.support.issuers says otherwise."""
+    mark = request.node.get_closest_marker("issuer")
+    return str(getattr(request, "param", mark.args[0] if mark else ""))
+
+
+@pytest.fixture
+async def server(make_server: MakeServer, issuer: str) -> AsyncIterator[Running]:
     """A server with the default settings."""
-    async with make_server() as found:
+    async with make_server(MCP_OAUTH_ISSUER=issuer) as found:
         yield found
 
 
@@ -155,7 +162,7 @@ async def closing() -> AsyncIterator[AsyncExitStack]:
 @pytest.fixture
 async def browser(server: Running) -> AsyncIterator[Browser]:
     """The owner's browser, not signed in yet."""
-    found = Browser(server.url)
+    found = Browser(server.url, http=server.client())
     yield found
     await found.close()
 

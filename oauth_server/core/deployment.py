@@ -57,6 +57,12 @@ class Deployment:
         """The origins of this server's own pages, under each loopback name."""
         return frozenset(loopback_spellings(self.issuer))
 
+    def is_own_page(self, url: str) -> bool:
+        """Whether a URL leads to this server's own origin."""
+        parts = urlsplit(url)
+        authority = parts.netloc.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
+        return f"{parts.scheme}://{authority}" in self.own_origins
+
     @cached_property
     def origins(self) -> frozenset[str]:
         """The browser origins that may call /mcp, sign in and consent: our own and those the operator named."""

@@ -52,7 +52,7 @@ class KnownBrowsers:
 
 def _key(secret: bytes) -> bytes:
     # A key of its own: the form secret itself signs messages that a browser chooses part of.
-    return hmac.digest(secret, b"known browsers", hashlib.sha256)
+    return hmac.digest(secret, b"known browsers of https issuers", hashlib.sha256)
 
 
 def _generation(key: bytes, user: User) -> str:

@@ -10,8 +10,8 @@ from oauth_server.flow.pages import AccountView, ApplicationView, Moment
 from oauth_server.store.records import Application, Session
 
 
-async def account_view(services: Services, session: Session, csrf: str) -> AccountView:
-    """The page for one signed-in person; of each scope, only what may still be granted to them."""
+async def account_view(services: Services, session: Session, csrf: str, base: str) -> AccountView:
+    """The page for one signed-in person; of each scope, only what may still be granted to them. `base`: see Place."""
     user, permitted = session.user, services.grants.permitted
 
     def shown(application: Application) -> ApplicationView:
@@ -33,6 +33,7 @@ async def account_view(services: Services, session: Session, csrf: str) -> Accou
         signed_in=moment(session.auth_time),
         others=tuple(moment(at) for at in await services.sessions.others(session)),
         csrf=csrf,
+        base=base,
     )
 
 

@@ -34,7 +34,7 @@ from oauth_server.core.scopes import SENSITIVE, SENSITIVE_AFTER_SIGN_IN
 from oauth_server.core.services import Services
 from oauth_server.flow.authorize_checks import AuthorizeRefused, AuthorizeRequest, refused, run_checks
 from oauth_server.flow.authorize_forms import SIGN_IN_AGAIN, Forms
-from oauth_server.flow.cookies import SessionCookie
+from oauth_server.flow.browser_sessions import BrowserSessions, Held
 from oauth_server.flow.http import (
     Params,
     check_opened,
@@ -46,6 +46,7 @@ from oauth_server.flow.http import (
     to_params,
 )
 from oauth_server.flow.login import Login
+from oauth_server.flow.places import Place, place_of
 from oauth_server.flow.turn import Turn
 from oauth_server.store.records import Session
 
@@ -56,17 +57,19 @@ class Authorize:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._deployment = services.deployment
-        self._cookie = SessionCookie(services.deployment)
-        self._forms = Forms(services, self._cookie)
+        self._sessions = BrowserSessions(services)
+        self._forms = Forms(services, self._sessions)
         self._login = Login(services)
 
     async def get(self, request: Request) -> Response:
         """Show what is still missing, or answer the client."""
         self._admit(request)
+        held = await self._held(request)
         try:
-            return await self._proceed(await self._turn(request))
+            reply = await self._proceed(await self._turn(request, held))
         except AuthorizeRefused as refusal:
-            return await self._refuse(request, refusal, after_post=False)
+            reply = self._refuse(request, refusal, held, after_post=False)
+        return await self._ended(request, reply, held)
 
     async def post(self, request: Request) -> Response:
         """Take a form; or an authorization request sent by POST, which goes on as a GET."""
@@ -75,28 +78,37 @@ class Authorize:
         names = {name for name, value in pairs if value}
         if "csrf" not in names and "client_id" in names:
             return redirect_reply(f"{AUTHORIZE_PATH}?{urlencode(pairs)}", after_post=True)
+        held = await self._held(request)
         try:
-            turn = await self._turn(request)
-            return await self._submitted(turn, pairs)
+            reply = await self._submitted(await self._turn(request, held), pairs)
         except AuthorizeRefused as refusal:
-            return await self._refuse(request, refusal, after_post=True)
+            reply = self._refuse(request, refusal, held, after_post=True)
+        return await self._ended(request, reply, held)
 
     def _admit(self, request: Request) -> None:
         """Refuse what another site's page loads by itself, before it counts for its visitor; then count."""
         check_opened(request)
         self._services.rate_limits.take_caller(AUTHORIZATIONS)
 
-    async def _turn(self, request: Request) -> Turn:
+    async def _held(self, request: Request) -> Held | None:
+        return await self._sessions.find(request, _purpose(request.url.query))
+
+    async def _ended(self, request: Request, reply: Response, held: Held | None) -> Response:
+        """The reply; where it answers the client, the session of this authorization request has ended."""
+        if not reply.headers.get("location", "/").startswith("/"):
+            await self._sessions.answered(request, reply, held)
+        return reply
+
+    async def _turn(self, request: Request, held: Held | None) -> Turn:
         params = to_params(parse_pairs(request.scope["query_string"]))
-        cookie = self._cookie.read(request)
-        session = await self._services.sessions.find(cookie)
+        session = held.session if held is not None else None
         client_id = params.get("client_id") or ""
         if is_url(client_id):
             known = session is not None or self._unasked(request, params.get("redirect_uri") or "")
             asked = await self._documented(params, client_id, fetch=known)
         else:
             asked = await self._registered(params, client_id)
-        return Turn(request, asked, cookie, session)
+        return Turn(request, asked, held, self._forms.began(request, held))
 
     async def _registered(self, params: Params, client_id: str) -> AuthorizeRequest:
         clients = self._services.clients
@@ -125,12 +137,12 @@ class Authorize:
             raise AuthorizeRefused(error) from None
         return asked
 
-    async def _refuse(self, request: Request, refusal: AuthorizeRefused, *, after_post: bool) -> Response:
+    def _refuse(self, request: Request, refusal: AuthorizeRefused, held: Held | None, *, after_post: bool) -> Response:
         log_refusal(request, refusal.error)
         uri = refusal.redirect_uri
         if uri is None:
             return error_page(refusal.error)
-        if not refusal.trusted and await self._services.sessions.find(self._cookie.read(request)) is None:
+        if not refusal.trusted and (held is None or held.session is None):
             return error_page(refusal.error, host_of(uri))
         fields = list(refusal.error.body().items())
         return self._answer(uri, fields, refusal.state, after_post=after_post)
@@ -151,22 +163,22 @@ class Authorize:
         if automatic is not None:
             return automatic
         silent = "none" in turn.asked.prompt
-        session = turn.session
-        if session is None or self._must_sign_in(turn, session):
+        held, session = turn.held, turn.session
+        if held is None or session is None or self._must_sign_in(turn, session):
             if silent:
                 raise self._refused(turn, LoginRequiredError())
             return self._forms.login(turn)
         if session.user.must_change_password:
             if silent:
                 raise self._refused(turn, LoginRequiredError("The person must choose a new password first."))
-            return self._forms.password(turn, session)
+            return self._forms.password(turn, held, session)
         offered = self._offered(turn, session)
         stands, old = await self._consent_stands(turn, session, offered), self._too_old(session, offered)
         if stands and not old:
             return await self._approve(turn, session, offered, asked=False)
         if silent:
             raise self._refused(turn, LoginRequiredError(SIGN_IN_AGAIN) if stands else ConsentRequiredError())
-        return self._forms.sign_in_again(turn) if stands else self._forms.consent(turn, session, offered)
+        return self._forms.sign_in_again(turn) if stands else self._forms.consent(turn, held, session, offered)
 
     async def _automatic(self, turn: Turn) -> Response | None:
         """The answer to a request that is approved unasked; a sensitive scope never is, for it needs a sign-in."""
@@ -200,8 +212,11 @@ class Authorize:
     async def _consent_stands(self, turn: Turn, session: Session, offered: tuple[str, ...]) -> bool:
         """Whether an earlier consent covers this request. A public client can be impersonated, so it always asks.
 
-        The answer to a client that is known by its metadata document goes to the host that vouches for it.
+        The answer to a client that is known by its metadata document goes to the host that vouches for it. A link of
+        another site may carry another client's challenge to that host, so there the person is always asked.
         """
+        if not turn.own:
+            return False
         vouched = turn.client.source == "document" and not on_this_computer(turn.asked.redirect_uri)
         if "consent" in turn.asked.prompt or not (turn.client.confidential or vouched):
             return False
@@ -249,34 +264,47 @@ class Authorize:
     async def _submitted(self, turn: Turn, pairs: list[tuple[str, str]]) -> Response:
         form = {name: value for name, value in pairs if name != "scope"}
         step = "consent" if "decision" in form else "password" if "new_password" in form else "login"
-        self._forms.check(turn, step, form.get("csrf", ""))
+        turn = self._forms.check(turn, step, form.get("csrf", ""))
         if step == "login":
-            return await self._sign_in(turn, form.get("username", ""), form.get("password", ""))
-        if turn.session is None:
+            return await self._sign_in(turn, form)
+        held, session = turn.held, turn.session
+        if held is None or session is None:
             return self._forms.login(turn, error="Your session has ended; sign in again.")
         if step == "password":
-            return await self._change_password(turn, turn.session, form)
+            return await self._change_password(turn, held, session, form)
         chosen = {value for name, value in pairs if name == "scope"}
-        return await self._decide(turn, turn.session, form["decision"], chosen)
+        return await self._decide(turn, held, session, form["decision"], chosen)
 
-    async def _sign_in(self, turn: Turn, username: str, password: str) -> Response:
-        again = partial(self._forms.login, turn, username)
-        return await self._login.sign_in(turn.request, username, password, after=turn.action_after_login, again=again)
+    async def _sign_in(self, turn: Turn, form: dict[str, str]) -> Response:
+        query = turn.query_after_login
+        after = partial(self._onward, turn, query)
+        again = partial(self._forms.login, turn, form.get("username", ""))
+        return await self._login.sign_in(turn.request, form, purpose=_purpose(query), after=after, again=again)
 
-    async def _change_password(self, turn: Turn, session: Session, form: dict[str, str]) -> Response:
+    def _onward(self, turn: Turn, query: str, held: Held) -> tuple[Place, str]:
+        """Where a signed-in browser goes on with a request; the path says that the person began it, if so."""
+        place = Place(held.name, self._forms.ticket(held, query) if turn.own else "")
+        return place, f"{place.base}{AUTHORIZE_PATH}?{query}"
+
+    def _again(self, turn: Turn, held: Held) -> Response:
+        """The request once more, after one of its forms."""
+        url = turn.action if place_of(turn.request) else self._onward(turn, turn.query, held)[1]
+        return redirect_reply(url, after_post=True)
+
+    async def _change_password(self, turn: Turn, held: Held, session: Session, form: dict[str, str]) -> Response:
         if not session.user.must_change_password:
             # Whoever has a password of their own changes it at the account page, which asks for the present one.
-            return redirect_reply(turn.action, after_post=True)
+            return self._again(turn, held)
         new, again = form.get("new_password", ""), form.get("new_password_again", "")
         try:
             user = await self._services.users.change_password(session.user, new, again, session.session_hash)
         except PasswordError as error:
-            return self._forms.password(turn, session, str(error))
-        return self._login.remember(redirect_reply(turn.action, after_post=True), user)
+            return self._forms.password(turn, held, session, str(error))
+        return self._login.remember(self._again(turn, held), user)
 
-    async def _decide(self, turn: Turn, session: Session, decision: str, chosen: set[str]) -> Response:
+    async def _decide(self, turn: Turn, held: Held, session: Session, decision: str, chosen: set[str]) -> Response:
         if session.user.must_change_password or self._must_sign_in(turn, session):
-            return redirect_reply(turn.action, after_post=True)
+            return self._again(turn, held)
         if decision == "deny":
             await self._services.grants.deny(session, turn.client)
             raise self._refused(turn, AccessDeniedError("The request was denied."))
@@ -285,7 +313,14 @@ class Authorize:
         offered = self._offered(turn, session)
         scope = tuple(s for s in offered if s in chosen)
         if not scope:
-            return self._forms.consent(turn, session, offered, "Choose at least one permission, or deny the request.")
+            return self._forms.consent(
+                turn, held, session, offered, "Choose at least one permission, or deny the request."
+            )
         if self._too_old(session, scope):
             return self._forms.sign_in_again(turn)
         return await self._approve(turn, session, scope, asked=True)
+
+
+def _purpose(query: str) -> str:
+    """What a session on an http issuer is for: this very request."""
+    return f"authorize {query}"

@@ -101,6 +101,9 @@ def check_redirect_uri(request: AuthorizeRequest) -> None:
             "The address to return to (redirect_uri) is not one that the application registered.",
             reason=f"redirect_uri {shown_uri(given)} is not among {', '.join(known)}",
         )
+    # What answers one client would begin the request of another, as one of our own pages (RFC 9700 section 4.11).
+    if request.deployment.is_own_page(given):
+        raise InvalidRequestError("The address to return to (redirect_uri) is an address of this server itself.")
     request.redirect_uri = given
 
 

@@ -1,64 +1,77 @@
-"""The cookies of a browser: its session, and that its person signed in before (RFC 6265bis section 4.1.3)."""
+"""The cookies of a browser: how the Cookie header is read, and what each cookie may do (RFC 6265 and RFC 6265bis)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from oauth_server.core.deployment import Deployment
-from oauth_server.core.documents import ACCOUNT_PATH, AUTHORIZE_PATH, LOGOUT_PATH
 from oauth_server.core.form_secrets import KNOWN_FOR
 
-# A localhost cookie is sent to every port, a client's callback included, so over http it is never set for "/".
-LOGIN_PATHS: Final = (AUTHORIZE_PATH, ACCOUNT_PATH)
-SESSION_PATHS: Final = (*LOGIN_PATHS, LOGOUT_PATH)
+_BLANKS: Final = b" \t"
 
 
+def cookies_of(request: Request) -> Mapping[str, str]:
+    """The cookies of a request, by name; a cookie whose name occurs more than once is left out.
+
+    A browser sends one cookie of a name, unless another server of the same host planted a second one, and nothing tells
+    which is which. Only SP and HTAB are trimmed (RFC 6265 section 5.2): any other character belongs to the name, so a
+    name that only looks like `__Host-…` is another name.
+    """
+    found: dict[str, str | None] = {}
+    for field, line in request.scope["headers"]:
+        if field != b"cookie":
+            continue
+        for piece in line.split(b";"):
+            name, equals, value = piece.partition(b"=")
+            if equals:
+                key = name.strip(_BLANKS).decode("latin-1")
+                found[key] = None if key in found else value.strip(_BLANKS).decode("latin-1")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Cookie:
-    """One value that a browser keeps, out of reach of scripts and of other sites' forms."""
+    """One cookie, out of reach of scripts and of other sites; `max_age` in seconds, None: until the browser ends."""
 
-    def __init__(
-        self, deployment: Deployment, name: str, http_paths: tuple[str, ...], max_age: int | None = None
-    ) -> None:
-        port = urlsplit(deployment.issuer).port or (443 if deployment.secure else 80)
-        self._secure = deployment.secure
-        self._name = f"__Host-{name}" if deployment.secure else f"{name}_{port}"
-        self._paths = ("/",) if deployment.secure else http_paths
-        self._max_age = max_age
-
-    def read(self, request: Request) -> str | None:
-        """The value the browser sent."""
-        return request.cookies.get(self._name)
+    name: str
+    path: str
+    secure: bool
+    max_age: int | None = None
 
     def set(self, response: Response, value: str) -> None:
         """Send a value."""
-        for path in self._paths:
-            response.set_cookie(
-                self._name,
-                value,
-                max_age=self._max_age,
-                path=path,
-                secure=self._secure,
-                httponly=True,
-                samesite="lax",
-            )
+        response.set_cookie(
+            self.name,
+            value,
+            max_age=self.max_age,
+            path=self.path,
+            secure=self.secure,
+            httponly=True,
+            samesite="lax",
+        )
 
     def clear(self, response: Response) -> None:
         """Make the browser forget the value."""
-        for path in self._paths:
-            response.delete_cookie(self._name, path=path, secure=self._secure, httponly=True, samesite="lax")
+        response.delete_cookie(self.name, path=self.path, secure=self.secure, httponly=True, samesite="lax")
 
 
-class SessionCookie(Cookie):
-    """The session id, kept for as long as the browser stays open."""
+class KnownBrowserCookie:
+    """What `Logins.remembered` says, kept for a year; signing out does not end it.
 
-    def __init__(self, deployment: Deployment) -> None:
-        super().__init__(deployment, "mcp_session", SESSION_PATHS)
-
-
-class KnownBrowserCookie(Cookie):
-    """What `Logins.remembered` says, kept for a year; signing out does not end it."""
+    Only for an https issuer: over http every port of the host would be sent it, or could plant it.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
-        super().__init__(deployment, "mcp_known_browser", LOGIN_PATHS, KNOWN_FOR)
+        self._cookie = Cookie("__Host-mcp_browser", "/", secure=True, max_age=KNOWN_FOR) if deployment.secure else None
+
+    def read(self, request: Request) -> str | None:
+        """The value the browser sent."""
+        return cookies_of(request).get(self._cookie.name) if self._cookie else None
+
+    def set(self, response: Response, value: str) -> None:
+        """Send a value."""
+        if self._cookie is not None:
+            self._cookie.set(response, value)

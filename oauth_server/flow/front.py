@@ -18,7 +18,7 @@ from oauth_server.flow.http import NO_STORE, error_reply, json_reply, log_refusa
 from oauth_server.flow.pages import Snippet, StartView
 
 SERVER_NAME: Final = "oauth"  # what clients call the connection
-SWITCHED_OFF: Final = ("/oauth/", "/.well-known/", d.ACCOUNT_PATH)
+SWITCHED_OFF: Final = ("/oauth/", "/.well-known/", "/s/", d.ACCOUNT_PATH)
 DEFAULTS: Final = (d.DEFAULT_AUTHORIZE_PATH, d.DEFAULT_TOKEN_PATH, d.DEFAULT_REGISTER_PATH)
 
 

@@ -47,6 +47,7 @@ PAGE_HEADERS = {
 _NO_STORE = [(name.lower().encode(), value.encode()) for name, value in NO_STORE.items()]
 _JSON = [*_NO_STORE, (b"content-type", b"application/json")]
 _REDIRECT = [*_NO_STORE, (b"referrer-policy", b"no-referrer")]
+_ONWARD = [*_NO_STORE, (b"referrer-policy", b"same-origin")]
 _DEADLINE = "oauth_server.deadline"  # in the scope: when a request is to be answered
 logger = logging.getLogger("oauth_server.flow")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -206,8 +207,12 @@ def page_reply(html: str, status: int = 200) -> Response:
 
 
 def redirect_reply(location: str, *, after_post: bool) -> Response:
-    """A redirect of the browser: 303 after a POST, so that a form with a password is never sent on (RFC 9700 4.12)."""
-    return _Prepared(b"", 303 if after_post else 302, [*_REDIRECT, (b"location", location.encode("latin-1"))])
+    """A redirect of the browser: 303 after a POST, so that a form with a password is never sent on (RFC 9700 4.12).
+
+    To a path of this server the Referer goes along: where browsers send no Sec-Fetch-Site, a session path needs it.
+    """
+    fields = _ONWARD if location.startswith("/") else _REDIRECT
+    return _Prepared(b"", 303 if after_post else 302, [*fields, (b"location", location.encode("latin-1"))])
 
 
 def error_reply(error: OAuthError) -> Response:

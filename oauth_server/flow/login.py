@@ -1,14 +1,16 @@
 """Taking the login form, which two pages show (NIST SP 800-63B section 3.2.2, RFC 6585 section 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from oauth_server.core.errors import BusyError, TemporarilyUnavailableError, TooManyAttemptsError
 from oauth_server.core.services import Services
-from oauth_server.flow.cookies import KnownBrowserCookie, SessionCookie
+from oauth_server.flow.browser_sessions import BrowserSessions, Held
+from oauth_server.flow.cookies import KnownBrowserCookie
 from oauth_server.flow.http import log_refusal, redirect_reply
+from oauth_server.flow.places import Place
 from oauth_server.store.records import User
 
 WRONG_CREDENTIALS = "The user name or the password is wrong."
@@ -19,24 +21,35 @@ class Login:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._session = SessionCookie(services.deployment)
+        self._sessions = BrowserSessions(services)
         self._known_browser = KnownBrowserCookie(services.deployment)
 
     async def sign_in(
-        self, request: Request, username: str, password: str, *, after: str, again: Callable[[str], Response]
+        self,
+        request: Request,
+        form: Mapping[str, str],
+        *,
+        purpose: str,
+        after: Callable[[Held], tuple[Place, str]],
+        again: Callable[[str], Response],
     ) -> Response:
-        """Go on to `after`, or show the form `again` with a sentence that says why not."""
+        """Go on `after` it, or show the form `again` with a sentence that says why not.
+
+        `after` gives the place of the new session, and the URL there. The session is for `purpose`.
+        """
+        username, password = form.get("username", ""), form.get("password", "")
         try:
             user = await self._services.logins.sign_in(username, password, self._known_browser.read(request))
         except (TooManyAttemptsError, BusyError) as error:
             return too_many(request, error, again(error.description))
         if user is None:
             return again(WRONG_CREDENTIALS)
-        session_id = await self._services.sessions.start(user, self._session.read(request))
-        if session_id is None:
+        held = await self._sessions.begin(user, purpose, await self._sessions.find(request, purpose))
+        if held is None:
             return again(WRONG_CREDENTIALS)
-        reply = redirect_reply(after, after_post=True)
-        self._session.set(reply, session_id)
+        place, url = after(held)
+        reply = redirect_reply(url, after_post=True)
+        self._sessions.set(request, reply, held, place)
         return self.remember(reply, user)
 
     def remember(self, reply: Response, user: User) -> Response:

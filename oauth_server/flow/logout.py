@@ -10,9 +10,10 @@ from oauth_server.core.errors import InvalidRequestError
 from oauth_server.core.redirect_uris import host_of, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.flow import pages
-from oauth_server.flow.cookies import SessionCookie
+from oauth_server.flow.browser_sessions import ACCOUNT, BrowserSessions
 from oauth_server.flow.http import Params, page_reply, parse_pairs, read_pairs, redirect_reply, to_params
 from oauth_server.flow.own_form import check_own_form
+from oauth_server.flow.places import base_of
 from oauth_server.store.records import Client
 
 
@@ -21,7 +22,7 @@ class Logout:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._cookie = SessionCookie(services.deployment)
+        self._sessions = BrowserSessions(services)
 
     async def get(self, request: Request) -> Response:
         """Ask whether to sign out; a browser that is not signed in is told so.
@@ -33,16 +34,15 @@ class Logout:
         hint = await self._hint(params)
         client = await self._client(params, hint)
         back = self._back(params, client)
-        cookie = self._cookie.read(request)
-        session = await self._services.sessions.find(cookie)
-        if session is None or cookie is None:
+        held = await self._sessions.find(request, ACCOUNT)
+        if held is None or held.session is None:
             return self._done(back if hint is not None else None, after_post=False)
-        query = str(request.url.query)
+        query, path = str(request.url.query), base_of(request) + LOGOUT_PATH
         return page_reply(
             pages.confirm_logout(
-                action=f"{LOGOUT_PATH}?{query}" if query else LOGOUT_PATH,
-                csrf=self._services.sessions.csrf(cookie, f"logout {query}"),
-                username=session.user.username,
+                action=f"{path}?{query}" if query else path,
+                csrf=self._services.sessions.csrf(held.form_key, f"logout {query}"),
+                username=held.session.user.username,
                 client_name=client.name if client else None,
                 host=host_of(back) if back is not None else None,
             )
@@ -53,16 +53,15 @@ class Logout:
         pairs = await read_pairs(request)
         form = dict(pairs)
         if "csrf" not in form:
-            return redirect_reply(f"{LOGOUT_PATH}?{urlencode(pairs)}", after_post=True)
+            return redirect_reply(f"{base_of(request)}{LOGOUT_PATH}?{urlencode(pairs)}", after_post=True)
         params = self._params(request)
         back = self._back(params, await self._client(params, await self._hint(params)))
-        cookie = self._cookie.read(request)
-        check_own_form(request, self._services, form["csrf"], cookie, f"logout {request.url.query}")
-        session = await self._services.sessions.find(cookie)
-        if session is not None:
-            await self._services.sessions.end(session)
+        held = await self._sessions.find(request, ACCOUNT)
+        held, _ = check_own_form(request, self._services, form["csrf"], held, [f"logout {request.url.query}"])
+        if held.session is not None:
+            await self._services.sessions.end(held.session)
         reply = self._done(back, after_post=True)
-        self._cookie.clear(reply)
+        self._sessions.clear(request, reply)
         return reply
 
     @staticmethod
@@ -83,14 +82,16 @@ class Logout:
         client_id = hint[1] if hint is not None else client_id
         return await self._services.clients.find(client_id) if client_id else None
 
-    @staticmethod
-    def _back(params: Params, client: Client | None) -> str | None:
-        """Where to go afterwards: only a URI that the client registered for this, byte for byte (section 3)."""
+    def _back(self, params: Params, client: Client | None) -> str | None:
+        """Where to go afterwards: only a URI that the client registered for this, byte for byte (section 3).
+
+        Never an address of this server, where the redirect would count as begun by one of our own pages.
+        """
         uri = params.get("post_logout_redirect_uri")
         if uri is None:
             return None
         known = client.metadata.get("post_logout_redirect_uris", ()) if client is not None else ()
-        if uri not in known:
+        if uri not in known or self._services.deployment.is_own_page(uri):
             raise InvalidRequestError("The address to return to (post_logout_redirect_uri) is not registered.")
         state = params.get("state")
         return with_parameters(uri, [("state", state)]) if state is not None else uri

@@ -16,6 +16,7 @@ from oauth_server.flow.front import Front
 from oauth_server.flow.http import Endpoint, Handler
 from oauth_server.flow.introspect import Introspect
 from oauth_server.flow.logout import Logout
+from oauth_server.flow.places import PLACE, guarded
 from oauth_server.flow.register import Register
 from oauth_server.flow.revoke import Revoke
 from oauth_server.flow.token import Token
@@ -75,6 +76,24 @@ def flow_routes(runtime: Runtime) -> list[Route]:
         Route(d.USERINFO_PATH, Endpoint(get=userinfo, post=userinfo)),
         Route(d.LOGOUT_PATH, logout),
         Route(d.ACCOUNT_PATH, account),
+        *_session_routes(late),
+    ]
+
+
+def _session_routes(late: Callable[[Callable[[Services], Handler]], Handler]) -> list[Route]:
+    """The pages again, under a session path."""
+
+    def page(get: Callable[[Services], Handler], post: Callable[[Services], Handler]) -> Endpoint:
+        return Endpoint(
+            page=True,
+            get=late(lambda s: guarded(s.deployment, get(s))),
+            post=late(lambda s: guarded(s.deployment, post(s))),
+        )
+
+    return [
+        Route(PLACE + d.AUTHORIZE_PATH, page(lambda s: Authorize(s).get, lambda s: Authorize(s).post)),
+        Route(PLACE + d.ACCOUNT_PATH, page(lambda s: Account(s).get, lambda s: Account(s).post)),
+        Route(PLACE + d.LOGOUT_PATH, page(lambda s: Logout(s).get, lambda s: Logout(s).post)),
     ]
 
 

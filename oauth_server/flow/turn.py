@@ -8,18 +8,30 @@ from starlette.requests import Request
 from oauth_server.core.document_urls import host_of
 from oauth_server.core.documents import AUTHORIZE_PATH
 from oauth_server.flow.authorize_checks import AuthorizeRequest
+from oauth_server.flow.browser_sessions import Held
 from oauth_server.flow.http import parse_pairs
+from oauth_server.flow.places import base_of
 from oauth_server.store.records import Client, Session
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One request of a browser to this endpoint: what it asks for, and who sent it."""
+    """One request of a browser to this endpoint: what it asks for, and who sent it.
+
+    `held` is the session cookie of the browser, `form` that of the sign-in form it posts. `own`: the person began this
+    interaction, by opening its address or from one of our own pages; no other site did.
+    """
 
     request: Request
     asked: AuthorizeRequest
-    cookie: str | None
-    session: Session | None
+    held: Held | None
+    own: bool = False
+    form: Held | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """The live session."""
+        return self.held.session if self.held is not None else None
 
     @property
     def query(self) -> str:
@@ -28,8 +40,8 @@ class Turn:
 
     @property
     def action(self) -> str:
-        """Where the forms post to."""
-        return f"{AUTHORIZE_PATH}?{self.query}"
+        """Where the forms of a signed-in person post to."""
+        return f"{base_of(self.request)}{AUTHORIZE_PATH}?{self.query}"
 
     @property
     def client(self) -> Client:
@@ -44,8 +56,8 @@ class Turn:
         return host_of(client_id) if client is None else client.name or client_id
 
     @property
-    def action_after_login(self) -> str:
-        """Where to go on after a login, which has done what prompt=login and max_age asked for."""
+    def query_after_login(self) -> str:
+        """The request that goes on after a login, which has done what prompt=login and max_age asked for."""
         pairs = []
         for name, value in parse_pairs(self.request.scope["query_string"]):
             if name == "prompt":
@@ -54,4 +66,4 @@ class Turn:
                     pairs.append((name, kept))
             elif name != "max_age":
                 pairs.append((name, value))
-        return f"{AUTHORIZE_PATH}?{urlencode(pairs)}"
+        return urlencode(pairs)

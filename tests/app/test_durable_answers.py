@@ -35,7 +35,7 @@ async def one_after_another(url: str) -> None:
     again = (await application.refresh(tokens["refresh_token"])).json()
     form = {"client_id": application.client_id, "client_secret": application.secret, "token": again["refresh_token"]}
     assert (await application.http.post("/oauth/revoke", data=form)).status_code == 200
-    page = await browser.http.get("/account")
+    page = await browser.account()
     new = {"password": PASSWORD, "new_password": "another long password", "new_password_again": "another long password"}
     assert (await browser.submit(page, new, button=("action", "password"))).status_code == 303
     bearer = {"Authorization": f"Bearer {own['registration_access_token']}"}

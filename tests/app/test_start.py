@@ -203,7 +203,7 @@ async def test_a_password_file_of_any_length_makes_no_owner_with_an_empty_passwo
             async with httpx2.AsyncClient(base_url=url) as http:
                 form = form_of((await http.get("/account")).text)
                 answer = await http.post(
-                    "/account",
+                    form.action,
                     data={**form.fields, "username": "admin", "password": "", "action": "sign_in"},
                     headers={"Origin": url, "Sec-Fetch-Site": "same-origin"},
                 )

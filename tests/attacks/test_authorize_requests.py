@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.support.authorize import redirected_error, refused, shown, state_of
+from tests.conftest import MakeServer
+from tests.support.authorize import browser_of, consent_page, redirected_error, refused, registered, shown, state_of
 from tests.support.browser import Browser
 from tests.support.databases import Template
+from tests.support.issuers import HTTPS
 from tests.support.oauth import OAuthClient, Pkce
-from tests.support.server import Running, running
+from tests.support.server import OWNER, PASSWORD, Running, running
 
 CONFIDENTIAL = "client_secret_basic"
 Params = dict[str, str | list[str] | None]
@@ -33,7 +36,7 @@ async def client(server: Running, request: pytest.FixtureRequest) -> AsyncIterat
 @pytest.fixture(scope="module")
 async def signed_in(server: Running) -> AsyncIterator[Browser]:
     """A browser in which the owner is signed in already: even then nothing is granted."""
-    browser, client = Browser(server.url), OAuthClient(server)
+    browser, client = Browser(server.url, http=server.client()), OAuthClient(server)
     await browser.sign_in(await browser.http.get(client.url(Pkce.new())))
     yield browser
     await browser.close()
@@ -223,14 +226,21 @@ async def test_claims_parameter_is_ignored_as_the_metadata_says(server: Running,
 
 @pytest.mark.requirement("attack-18")
 async def test_prompt_none_without_a_session_is_login_required(server: Running, client: OAuthClient) -> None:
-    browser = Browser(server.url)
+    browser = Browser(server.url, http=server.client())
     await refusal(browser, client, "login_required", {"prompt": "none"})
     await browser.close()
 
 
 @pytest.mark.requirement("attack-18")
-async def test_prompt_none_without_a_consent_is_consent_required(signed_in: Browser, client: OAuthClient) -> None:
-    await refusal(signed_in, client, "consent_required", {"prompt": "none"})
+@pytest.mark.parametrize("method", ["none", CONFIDENTIAL])
+async def test_prompt_none_without_a_consent_is_consent_required(
+    make_server: MakeServer, closing: AsyncExitStack, method: str
+) -> None:
+    server = await closing.enter_async_context(make_server(MCP_OAUTH_ISSUER=HTTPS))
+    client = await registered(closing, server, token_endpoint_auth_method=method)
+    browser = browser_of(closing, server, OWNER, PASSWORD)
+    await consent_page(browser, client.url(Pkce.new()))
+    await refusal(browser, client, "consent_required", {"prompt": "none"})
 
 
 @pytest.mark.requirement("attack-18")

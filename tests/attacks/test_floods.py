@@ -23,6 +23,7 @@ from tests.conftest import MakeServer
 from tests.support.authorize import browser_of, shown
 from tests.support.browser import Browser
 from tests.support.databases import every_row
+from tests.support.issuers import https_issuer
 from tests.support.mcp_http import MODES, mcp_client, token_for
 from tests.support.oauth import CALLBACK, DEFAULT_CLIENT, OAuthClient, Pkce
 from tests.support.outside import assert_error, opens, registered, rows
@@ -35,9 +36,9 @@ FLOODED, OTHER = "192.0.2.7", "198.51.100.9"
 
 
 @pytest.fixture
-async def server(make_server: MakeServer) -> AsyncIterator[Running]:
+async def server(make_server: MakeServer, issuer: str) -> AsyncIterator[Running]:
     """A server behind a proxy that says where callers are."""
-    async with make_server(MCP_OAUTH_TRUSTED_PROXIES="127.0.0.1") as found:
+    async with make_server(MCP_OAUTH_TRUSTED_PROXIES="127.0.0.1", MCP_OAUTH_ISSUER=issuer) as found:
         yield found
 
 
@@ -210,6 +211,7 @@ async def test_a_client_that_is_registered_already_costs_nothing_where_no_new_on
     assert (await register("shared")).json()["client_id"] == first.json()["client_id"]
 
 
+@https_issuer
 @pytest.mark.parametrize("policy", [FETCHES, HOST_FETCHES])
 async def test_documents_are_fetched_so_often_for_one_address_and_from_one_host(
     server: Running, browser: Browser, publisher: Publisher, policy: object
@@ -276,6 +278,7 @@ async def waits(server: Running, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
+@https_issuer
 async def test_beyond_the_queue_a_login_is_told_at_once_and_costs_no_attempt(
     server: Running, closing: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,14 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from html import escape
 
 import httpx2
 import pytest
 
 from tests.conftest import MakeServer
 from tests.support.authorize import (
+    ALICE_PASSWORD,
     add_user,
     answered,
     browser_of,
@@ -20,6 +22,7 @@ from tests.support.authorize import (
 )
 from tests.support.browser import Browser, form_of
 from tests.support.databases import Template
+from tests.support.issuers import HTTPS
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running, running
 
@@ -28,10 +31,12 @@ DENY = ("decision", "deny")
 OWNER_FIELDS = {"username": OWNER, "password": PASSWORD}
 
 
-@pytest.fixture(scope="module")
-async def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """One server for the module: its tests look at what they change themselves."""
-    async with running(template, tmp_path_factory.mktemp("server")) as found:
+@pytest.fixture(scope="module", params=["", HTTPS], ids=["http", "https"])
+async def server(
+    template: Template, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Running]:
+    """One server of each kind for the module: its tests look at what they change themselves."""
+    async with running(template, tmp_path_factory.mktemp("server"), {"MCP_OAUTH_ISSUER": request.param}) as found:
         yield found
 
 
@@ -60,6 +65,7 @@ async def test_every_page_forbids_framing_storing_and_scripts(browser: Browser, 
     shown(page)
     shown(await browser.submit(page, checkboxes={}, button=APPROVE), 400)
     shown(await browser.http.get("/oauth/logout"))
+    shown(await browser.http.get(str(page.url)))
     refused(await browser.http.get("/oauth/authorize"))
     refused(await browser.http.get("/oauth/logout?post_logout_redirect_uri=https://evil.example"))
     assert not re.search("<script| style=| on[a-z]+=", page.text)
@@ -177,9 +183,13 @@ async def test_token_of_another_request_is_refused(
     fields, button = OWNER_FIELDS, None
     if step == "consent":
         pages, fields, button = [await browser.sign_in(pages[0])], {}, APPROVE
+    csrf = form_of(pages[0].text).fields["csrf"]
     for change in ({"scope": "mcp:admin"}, {"state": "other"}, {"redirect_uri": "http://localhost:1/callback"}):
-        other = await browser.http.get(client.url(Pkce.new(), **{"scope": "mcp:read", **change}))
-        forged = with_csrf(other, form_of(pages[0].text).fields["csrf"])
+        query = httpx2.URL(client.url(Pkce.new(), **{"scope": "mcp:read", **change})).query.decode()
+        action = form_of(pages[0].text).action.partition("?")[0]
+        text = re.sub(r'action="[^"]*"', f'action="{escape(f"{action}?{query}")}"', pages[0].text)
+        forged = httpx2.Response(200, text=text, request=pages[0].request)
+        assert form_of(text).fields["csrf"] == csrf
         await refused_unchanged(server, lambda forged=forged: browser.submit(forged, fields, button=button))
 
 
@@ -190,7 +200,8 @@ async def test_token_of_the_login_form_is_not_one_of_the_consent_form(
     await consent_page(browser, client.url(Pkce.new()))
     login = await browser.http.get(client.url(Pkce.new(), prompt="login"))
     data = {"csrf": form_of(login.text).fields["csrf"], "decision": "approve", "scope": "mcp:read"}
-    await refused_unchanged(server, lambda: browser.http.post(str(login.url), data=data))
+    for where in (form_of(login.text).action, str(login.url)):
+        await refused_unchanged(server, lambda where=where: browser.http.post(where, data=data))
 
 
 @pytest.mark.requirement("attack-22")
@@ -237,12 +248,32 @@ async def test_allowed_origin_and_the_other_loopback_name_may_send_the_form(
 
 
 @pytest.mark.requirement("attack-22")
-async def test_page_opened_before_a_new_login_is_of_no_use_after_it(
+async def test_page_opened_before_another_person_signed_in_is_of_no_use_after_it(
     server: Running, browser: Browser, client: OAuthClient
 ) -> None:
     page = await consent_page(browser, client.url(Pkce.new()))
+    again = await browser.http.get(client.url(Pkce.new(), prompt="login"))
+    if server.url.startswith("https:"):
+        await add_user(server, "bob")
+        await browser.submit(again, {"username": "bob", "password": ALICE_PASSWORD})
+        await refused_unchanged(server, lambda: browser.submit(page, button=APPROVE))
+        return
+    # An http issuer has a session for each request: who signs in elsewhere does not matter.
+    await browser.sign_in(again)
+    assert (await browser.submit(page, button=APPROVE)).status_code == 303
+
+
+@pytest.mark.requirement("attack-22", "attack-25")
+async def test_page_opened_before_the_same_person_signed_in_again_is_still_good(
+    server: Running, browser: Browser, client: OAuthClient
+) -> None:
+    # As in two tabs: the session that the form was made in has ended, and the browser is the same.
+    page = await consent_page(browser, client.url(Pkce.new()))
+    before = browser.session
     await browser.sign_in(await browser.http.get(client.url(Pkce.new(), prompt="login")))
-    await refused_unchanged(server, lambda: browser.submit(page, button=APPROVE))
+    if server.url.startswith("https:"):
+        assert browser.session != before
+    assert "code" in answered(await browser.submit(page, button=APPROVE), client, 303)
 
 
 @pytest.mark.requirement("AS-37")
@@ -254,4 +285,5 @@ async def test_unknown_decision_is_refused_and_deny_is_told_to_the_client(
     refused(await browser.submit(page, {"decision": "maybe"}))
     reply = await browser.submit(page, button=DENY)
     redirected_error(reply, client, "access_denied", status=303)
-    assert await state_of(server) == before
+    after = await state_of(server)
+    assert {name for name in before if before[name] != after[name]} <= {"browser_sessions"}

@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from oauth_server.store.verbs import administration
 from tests.conftest import MakeServer
 from tests.support.authorize import (
     add_user,
@@ -14,17 +15,26 @@ from tests.support.authorize import (
     consent_page,
     count,
     redirected_error,
+    refused,
     registered,
     shown,
-    state_of,
 )
-from tests.support.browser import Browser, form_of
+from tests.support.browser import ABSENT, Browser, asks_to_sign_in, form_of
+from tests.support.issuers import both_issuers, https_issuer
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running
 
 WEB = "https://app.example/cb"
 OTHER_WEB = "https://app.example/other"
-CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Referer": "https://evil.example/"}
+NEW = "a new password of mine"
+
+
+async def opened(browser: Browser, url: str, **headers: str) -> httpx2.Response:
+    """What an authorization URL leads to, after signing in where that is asked for."""
+    reply = await browser.http.get(url, headers=headers)
+    if reply.status_code == 200 and asks_to_sign_in(reply):
+        reply = await browser.sign_in(reply)
+    return reply
 
 
 def asks(reply: httpx2.Response) -> list[str]:
@@ -40,30 +50,149 @@ async def confidential(closing: AsyncExitStack, server: Running, **metadata: Any
 
 
 @pytest.mark.requirement("attack-24")
+@both_issuers
 @pytest.mark.parametrize("redirect_uri", [CALLBACK, WEB])
 async def test_public_client_is_asked_about_every_time(
     server: Running, browser: Browser, closing: AsyncExitStack, redirect_uri: str
 ) -> None:
     client = await registered(closing, server, redirect_uris=[redirect_uri])
     await client.code(browser, Pkce.new())
-    for headers in ({}, CROSS_SITE):
-        before = await state_of(server)
-        reply = await browser.http.get(client.url(Pkce.new()), headers=headers)
+    for site in ("none", "same-origin", "cross-site"):
+        codes = await count(server, "codes")
+        reply = await opened(browser, client.url(Pkce.new()), **{"Sec-Fetch-Site": site})
         assert asks(reply) == ["mcp:read", "mcp:write"]
-        reply = await browser.http.get(client.url(Pkce.new(), prompt="none"), headers=headers)
-        redirected_error(reply, client, "consent_required")
-        assert await state_of(server) == before
+        assert await count(server, "codes") == codes
 
 
 @pytest.mark.requirement("attack-24")
+@both_issuers
+@pytest.mark.parametrize("site", ["cross-site", "same-site", ABSENT, "", "None", "none, none"])
+@pytest.mark.parametrize("way", ["at once", "after signing in", "after a wrong password", "by POST", "new password"])
+async def test_link_of_another_site_never_uses_a_remembered_consent(
+    server: Running, closing: AsyncExitStack, site: str, way: str
+) -> None:
+    # The attacker's own challenge would come with it, and the code would reach the client that the person trusts.
+    alice = await add_user(server)
+    browser = browser_of(closing, server)
+    client = await confidential(closing, server)
+    await client.code(browser, Pkce.new())
+    answered(await opened(browser, client.url(Pkce.new()), **{"Sec-Fetch-Site": "none"}), client)
+    if way == "new password":
+        args = (alice.user_id, alice.password_hash, True, server.clock())
+        await server.services.store.write(administration.set_password, *args)
+    before = await count(server, "codes")
+    again = "login" if way in ("after signing in", "after a wrong password") else None
+    url, foreign = client.url(Pkce.new(), prompt=again), {"Sec-Fetch-Site": site}
+    if way == "by POST":
+        form = dict(httpx2.URL(url).params)
+        reply = await browser.http.post("/oauth/authorize", data=form, headers=foreign)
+        url = reply.headers["location"]
+    reply = await browser.http.get(url, headers=foreign)
+    if way == "after a wrong password":
+        reply = await browser.submit(reply, {"username": "alice", "password": "a wrong password"})
+    if asks_to_sign_in(reply):
+        reply = await browser.sign_in(reply)
+    if way == "new password":
+        reply = await browser.submit(reply, {"new_password": NEW, "new_password_again": NEW})
+        reply = await browser.http.get(reply.headers["location"])
+    assert asks(reply) == ["mcp:read", "mcp:write"]
+    if reply.url.path.startswith("/s/"):  # nor once more
+        assert asks(await browser.reload(reply)) == ["mcp:read", "mcp:write"]
+    assert await count(server, "codes") == before
+
+
+@pytest.mark.requirement("attack-24")
+@both_issuers
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+@pytest.mark.parametrize("prompt", [None, "login"])
+async def test_what_the_person_began_uses_a_remembered_consent_after_signing_in_too(
+    server: Running, browser: Browser, closing: AsyncExitStack, site: str, prompt: str | None
+) -> None:
+    client = await confidential(closing, server)
+    await client.code(browser, Pkce.new())
+    reply = await browser.http.get(client.url(Pkce.new(), prompt=prompt), headers={"Sec-Fetch-Site": site})
+    if reply.status_code == 200:
+        reply = await browser.submit(reply, {"username": OWNER, "password": "wrong"})
+        reply = await browser.sign_in(reply)
+    assert answered(reply, client).keys() == {"code", "state", "iss"}
+
+
+@pytest.mark.requirement("attack-24")
+@https_issuer
+async def test_statement_of_the_path_is_for_one_request_of_one_browser(
+    server: Running, browser: Browser, closing: AsyncExitStack
+) -> None:
+    client = await confidential(closing, server)
+    await client.code(browser, Pkce.new())
+    page = await browser.http.get(client.url(Pkce.new(), prompt="login"))
+    reply = await browser.submit(page, {"username": OWNER, "password": PASSWORD})
+    place = reply.headers["location"].partition("/oauth/")[0]
+    asked = client.url(Pkce.new()).removeprefix(server.url)
+    asks(await browser.reload(page, place + asked))
+    stranger = browser_of(closing, server, OWNER, PASSWORD)
+    await client.code(stranger, Pkce.new())
+    asks(await stranger.reload(page, reply.headers["location"]))
+    answered(await browser.reload(page, reply.headers["location"]), client)
+    server.clock.advance(3601)
+    asks(await browser.reload(page, reply.headers["location"]))
+
+
+@pytest.mark.requirement("attack-24")
+@both_issuers
+async def test_answer_to_one_client_does_not_begin_the_request_of_another(
+    server: Running, browser: Browser, closing: AsyncExitStack
+) -> None:
+    # A redirect of our own form is a request of our own page, so it may not lead to our own address.
+    client = await confidential(closing, server)
+    await client.code(browser, Pkce.new())
+    url = client.url(Pkce.new())
+    spellings = [url, url.replace("/oauth/authorize", "/oauth/%61uthorize")]
+    if url.startswith("https:"):
+        spellings.append(url.replace("mcp.example.com", "mcp.example.com:443"))
+    else:
+        spellings.append(url.replace("localhost", "127.0.0.1"))
+    mallory = await registered(
+        closing,
+        server,
+        redirect_uris=spellings,
+        post_logout_redirect_uris=spellings,
+        token_endpoint_auth_method="client_secret_post",
+    )
+    await opened(browser, client.url(Pkce.new(), prompt="consent"))
+    before = await count(server, "codes")
+    for spelling in spellings:
+        for more in ({}, {"prompt": "none"}, {"response_type": "x"}):
+            reply = await browser.http.get(mallory.url(Pkce.new(), redirect_uri=spelling, **more))
+            assert "redirect_uri" in refused(reply)
+        params = {"client_id": mallory.client_id, "post_logout_redirect_uri": spelling}
+        refused(await browser.http.get("/oauth/logout", params=params))
+    assert await count(server, "codes") == before
+
+
+@pytest.mark.requirement("attack-24")
+@https_issuer
+async def test_prompt_none_needs_a_remembered_consent_that_counts(
+    server: Running, browser: Browser, closing: AsyncExitStack
+) -> None:
+    client = await confidential(closing, server)
+    await client.code(browser, Pkce.new())
+    url = client.url(Pkce.new(), prompt="none")
+    answered(await browser.http.get(url, headers={"Sec-Fetch-Site": "none"}), client)
+    for site in ("cross-site", "same-site", ABSENT):
+        reply = await browser.http.get(url, headers={"Sec-Fetch-Site": site})
+        redirected_error(reply, client, "consent_required")
+
+
+@pytest.mark.requirement("attack-24")
+@both_issuers
 async def test_consent_to_a_confidential_client_is_remembered_for_exactly_what_was_consented_to(
     server: Running, browser: Browser, closing: AsyncExitStack
 ) -> None:
     client = await confidential(closing, server)
     await client.code(browser, Pkce.new())
     codes = await count(server, "codes")
-    for params in ({}, {"prompt": "none"}, {"scope": "mcp:write"}, {"scope": "mcp:read", "nonce": "n"}):
-        reply = await browser.http.get(client.url(Pkce.new(), **params))
+    for params in ({}, {"scope": "mcp:write"}, {"scope": "mcp:read", "nonce": "n"}):
+        reply = await opened(browser, client.url(Pkce.new(), **params))
         assert answered(reply, client).keys() == {"code", "state", "iss"}
         codes += 1
     assert await count(server, "codes") == codes
@@ -75,20 +204,24 @@ async def test_consent_to_a_confidential_client_is_remembered_for_exactly_what_w
         {"resource": [server.url, f"{server.url}/mcp"]},
     ]
     for change in changes:
-        asks(await browser.http.get(client.url(Pkce.new(), **change)))
+        asks(await opened(browser, client.url(Pkce.new(), **change)))
         reply = await browser.http.get(client.url(Pkce.new(), prompt="none", **change))
-        assert "error=consent_required" in reply.headers["location"]
-    assert asks(await browser.http.get(client.url(Pkce.new(), prompt="consent"))) == ["mcp:read", "mcp:write"]
+        if server.url.startswith("https:"):
+            assert "error=consent_required" in reply.headers["location"]
+        else:  # without a session at this endpoint, no error is sent to an address that nobody vouches for
+            refused(reply, "login_required")
+    assert asks(await opened(browser, client.url(Pkce.new(), prompt="consent"))) == ["mcp:read", "mcp:write"]
     assert await count(server, "codes") == codes
 
 
 @pytest.mark.requirement("attack-24")
+@both_issuers
 async def test_consent_is_remembered_for_one_person_and_one_client(
     server: Running, browser: Browser, closing: AsyncExitStack
 ) -> None:
     client, other = await confidential(closing, server), await confidential(closing, server)
     await client.code(browser, Pkce.new())
-    asks(await browser.http.get(other.url(Pkce.new())))
+    asks(await opened(browser, other.url(Pkce.new())))
     await add_user(server)
     asks(await consent_page(browser_of(closing, server), client.url(Pkce.new())))
 
@@ -97,8 +230,8 @@ async def test_consent_is_remembered_for_one_person_and_one_client(
 async def test_consent_to_less_is_no_consent_to_all(server: Running, browser: Browser, closing: AsyncExitStack) -> None:
     client = await confidential(closing, server)
     await client.code(browser, Pkce.new(), consent=["mcp:read"])
-    assert asks(await browser.http.get(client.url(Pkce.new()))) == ["mcp:read", "mcp:write"]
-    answered(await browser.http.get(client.url(Pkce.new(), scope="mcp:read")), client)
+    assert asks(await opened(browser, client.url(Pkce.new()))) == ["mcp:read", "mcp:write"]
+    answered(await opened(browser, client.url(Pkce.new(), scope="mcp:read")), client)
 
 
 @pytest.mark.requirement("attack-24")
@@ -106,7 +239,7 @@ async def test_denial_is_not_remembered_as_consent(server: Running, browser: Bro
     client = await confidential(closing, server)
     page = await consent_page(browser, client.url(Pkce.new()))
     redirected_error(await browser.submit(page, button=("decision", "deny")), client, "access_denied", status=303)
-    asks(await browser.http.get(client.url(Pkce.new())))
+    asks(await opened(browser, client.url(Pkce.new())))
     assert await count(server, "consents") == 0
 
 
@@ -117,8 +250,8 @@ async def test_remembered_consent_of_a_confidential_loopback_client_ignores_the_
     client = await confidential(closing, server, redirect_uris=[CALLBACK, "http://localhost:3000/other"])
     await client.code(browser, Pkce.new())
     url = client.url(Pkce.new(), redirect_uri="http://localhost:50000/callback")
-    assert (await browser.http.get(url)).headers["location"].startswith("http://localhost:50000/callback?code=")
-    asks(await browser.http.get(client.url(Pkce.new(), redirect_uri="http://localhost:50000/other")))
+    assert (await opened(browser, url)).headers["location"].startswith("http://localhost:50000/callback?code=")
+    asks(await opened(browser, client.url(Pkce.new(), redirect_uri="http://localhost:50000/other")))
 
 
 @pytest.mark.requirement("attack-24")
@@ -174,7 +307,7 @@ async def test_consent_shows_who_asks_for_which_scopes_of_which_resource(
     ):
         assert said in page.text, said
     assert page.text.count("Sensitive") == 1
-    pages = await browser.http.get(client.url(Pkce.new(), resource=[server.url, f"{server.url}/mcp"]))
+    pages = await opened(browser, client.url(Pkce.new(), resource=[server.url, f"{server.url}/mcp"]))
     assert f"<bdi>{server.url}, {server.url}/mcp</bdi>" in pages.text
 
 

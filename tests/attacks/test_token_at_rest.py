@@ -30,8 +30,14 @@ async def test_no_code_token_secret_or_session_id_is_stored_in_the_clear(
     second = (await client.refresh(first["refresh_token"])).json()
     again = (await client.refresh(first["refresh_token"])).json()  # hands out the sealed successor
     assert again["refresh_token"] == second["refresh_token"]
-    plain = [code, pending, client.secret, first["refresh_token"], second["refresh_token"], browser.session_id]
+    await browser.sign_in(await browser.http.get("/account"))
+    (cookie,) = [cookie for cookie in browser.http.cookies.jar if "mcp_session" in cookie.name]
+    session = f"{cookie.name[-22:]} account\x00{cookie.value}"
+    session_id = str(cookie.value).partition(".")[0]
+    plain = [code, pending, client.secret, first["refresh_token"], second["refresh_token"]]
     data = stored(server)
+    assert not [spelling for spelling in spellings(session_id) if spelling in data]
+    assert hashlib.sha256(session.encode()).digest() in data
     for value in plain:
         assert value is not None
         assert not [spelling for spelling in spellings(value) if spelling in data]

@@ -2,10 +2,11 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
@@ -16,6 +17,7 @@ from tests.support.npm import UnavailableError, install
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running, running
 
+PLAIN_NAME = "mcp.test"  # to Chromium, a name that is not this computer's own: plain http to it is not trustworthy
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -25,6 +27,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {PLAIN_NAME} 127.0.0.1",
 ]
 
 
@@ -46,14 +49,20 @@ def axe() -> str:
     return (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    """The system's Chromium, started once for all tests of a module."""
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The program of the system's Chromium."""
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("Chromium is not installed")
+    return path
+
+
+@pytest.fixture(scope="module")
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    """The system's Chromium, started once for all tests of a module."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         yield browser
         await browser.close()
 
@@ -83,7 +92,7 @@ class Callback:
         return query_of(answer)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         fields = (line.split(": ", 1) for line in head[1:] if line)
         self.arrived.append((head[0].split()[1], {name.lower(): value for name, value in fields}))
         body = b"<!doctype html><title>The client</title><p>You can close this page."
@@ -99,6 +108,58 @@ class Callback:
 async def callback() -> AsyncIterator[Callback]:
     """The client's listener."""
     found = Callback()
+    listener = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.port = listener.sockets[0].getsockname()[1]
+    yield found
+    listener.close()
+    await listener.wait_closed()
+
+
+@dataclass
+class OtherPort:
+    """A server on another port: what it answers, by path, and the Cookie headers that it was sent."""
+
+    port: int = 0
+    answers: dict[str, tuple[str, Mapping[str, str], str]] = field(default_factory=dict)
+    cookies: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def page(self, path: str, html: str, **headers: str) -> str:
+        """Answer a path with a page; its URL."""
+        self.answers[path] = ("200 OK", {"Content-Type": "text/html", **headers}, f"<!doctype html>{html}")
+        return self.url + path
+
+    def redirect(self, path: str, location: str, **headers: str) -> str:
+        """Answer a path with a redirect; its URL."""
+        self.answers[path] = ("302 Found", {"Location": location, **headers}, "")
+        return self.url + path
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        target = head[0].split()[1]
+        self.asked.append(target)
+        self.cookies += [line.partition(": ")[2] for line in head if line.lower().startswith("cookie:")]
+        status, headers, body = self.answers.get(urlsplit(target).path, ("404 Not Found", {}, ""))
+        fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        writer.write(
+            f"HTTP/1.1 {status}\r\n{fields}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode(
+                "latin-1"
+            )
+        )
+        with suppress(ConnectionError):
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[OtherPort]:
+    """The server on the other port."""
+    found = OtherPort()
     listener = await asyncio.start_server(found.serve, "127.0.0.1", 0)
     found.port = listener.sockets[0].getsockname()[1]
     yield found

@@ -38,6 +38,7 @@ async def test_person_takes_the_access_back_and_the_gate_answers_401(desk: Desk,
     assert (await ask(desk.client.http, "modern", "tools/list", token=token)).status_code == 200
     await page.goto(f"{desk.server.url}/")
     await page.get_by_role("link", name="See which applications you connected").click()
+    await sign_in(page, ALICE_PASSWORD, alice)
     application = page.get_by_role("article", name="MCP Docker Dev Server")
     await expect(application).to_contain_text("mcp:read")
     await expect(application).not_to_contain_text("mcp:write")
@@ -78,6 +79,8 @@ async def test_account_works_with_the_keyboard_alone(desk: Desk, alice: str) -> 
     await sign_in(page, ALICE_PASSWORD, alice)
     await allow(page, desk)
     await page.goto(f"{desk.server.url}/account")
+    await sign_in(page, ALICE_PASSWORD, alice)
+    await expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     reached = []
     for _ in range(8):
         await page.keyboard.press("Tab")

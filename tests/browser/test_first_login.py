@@ -43,6 +43,7 @@ async def test_owner_replaces_the_generated_password_and_goes_on_to_consent(
             await expect(page.get_by_role("alert")).to_have_text(complaint)
         # Going around the page does not help.
         await page.goto(desk.url())
+        await sign_in(page, generated)
         await expect(page.get_by_role("heading")).to_have_text(CHOOSE)
         await page.get_by_label("New password", exact=True).fill(NEW)
         await page.get_by_label("New password, again").fill(NEW)

@@ -53,8 +53,7 @@ async def test_a_hosted_client_is_answered_step_by_step(
     async with make_server(MCP_OAUTH_ISSUER=PUBLIC) as server:
         proxy = TlsProxy(server.port)
         async with proxy.client(PUBLIC) as http, proxy.client(PUBLIC) as jar:
-            browser = Browser(PUBLIC)
-            browser.http = jar
+            browser = Browser(PUBLIC, http=jar)
             await Replay(http, browser, PUBLIC).run(recording.steps)
 
 

@@ -137,13 +137,24 @@ async def test_a_session_begins_with_a_new_id_and_ends_by_time_or_sign_out(
     await users.create_owner(load(OWNER))
     owner = await users.by_username("zoë")
     assert owner is not None
-    first = await sessions.start(owner, "what the browser had")
-    second = await sessions.start(owner, first)
-    assert len({first, second, "what the browser had"}) == 3
+    first = await sessions.start(owner, None)
+    second = await sessions.start(owner, await sessions.find(first))
+    assert first != second
     assert await sessions.find(first) is None
     found = await sessions.find(second)
+    assert second is not None
     assert found is not None
     assert (found.user, found.auth_time) == (owner, clock())
+    assert await sessions.find(second, "a path") is None
+    bound = await sessions.start(owner, None, "a path", "a form key", 60)
+    assert bound is not None
+    assert bound.endswith(".a form key")
+    assert await sessions.find(bound, "a path") is not None
+    for elsewhere in ("", "another path", "a path\x00"):
+        assert await sessions.find(bound, elsewhere) is None
+    clock.advance(60)
+    assert await sessions.find(bound, "a path") is None
+    clock.advance(-60)
     for other in (None, "", "x", second + "x", second.lower(), "x" * 1000, "\udc80"):
         assert await sessions.find(other) is None
     clock.advance(LIFETIME - 1)

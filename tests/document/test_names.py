@@ -27,6 +27,9 @@ LATER = {
     "/oauth/style-….css",
     "/",  # the start page
     "/account",
+    "/s/{place}/account",  # the pages again, where a browser is signed in at an http issuer
+    "/s/{place}/oauth/authorize",
+    "/s/{place}/oauth/logout",
     "/healthz",
     "/readyz",
     "/routez",

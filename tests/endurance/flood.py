@@ -22,8 +22,10 @@ from typing import Any, cast
 import httpx2
 
 from tests.support.browser import Browser
+from tests.support.issuers import HTTPS
 from tests.support.oauth import CALLBACK, OAuthClient
 from tests.support.program import ROOT, SERVER, environment, free_port, program
+from tests.support.proxy import TlsProxy
 from tests.support.server import PASSWORD, Running
 
 CLIENTS = 16  # so many that none meets the bound on its token requests
@@ -36,19 +38,20 @@ def say(text: str) -> None:
 
 
 class Far:
-    """A server that runs in a process of its own, as OAuthClient needs it."""
+    """A server that runs in a process of its own behind a proxy, as OAuthClient needs it."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"http://localhost:{port}"
+        self.url = HTTPS  # only such an issuer keeps a session from one authorization request to the next
+        self._port = port
 
     def client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(base_url=self.url, follow_redirects=False)
+        return TlsProxy(self._port).client(self.url)
 
 
 async def prepare(port: int) -> dict[str, Any]:
     """Sign in, consent, and collect what valid traffic needs."""
     far = cast("Running", Far(port))
-    browser = Browser(far.url)
+    browser = Browser(far.url, http=far.client())
     clients = []
     for _ in range(CLIENTS):
         client = await OAuthClient.register(far, token_endpoint_auth_method="client_secret_basic")
@@ -56,7 +59,7 @@ async def prepare(port: int) -> dict[str, Any]:
         await client.close()
         tokens = {"access_token": found[-1]["access_token"], "refresh_tokens": [t["refresh_token"] for t in found]}
         clients.append({"client_id": client.client_id, "client_secret": client.secret, **tokens})
-    cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies.jar if "/oauth/authorize" in one.path)
+    cookie = "; ".join(f"{one.name}={one.value}" for one in browser.http.cookies.jar)
     await browser.close()
     return {
         "url": far.url,
@@ -101,7 +104,12 @@ def told(name: str, found: dict[str, Any]) -> float:
 async def measure(wanted: argparse.Namespace, folder: Path) -> int:
     """Run, tell, and judge."""
     port = free_port()
-    env = environment(folder, MCP_OAUTH_ADMIN_PASSWORD=PASSWORD, MCP_OAUTH_TRUSTED_PROXIES="127.0.0.1")
+    settings = {
+        "MCP_OAUTH_ADMIN_PASSWORD": PASSWORD,
+        "MCP_OAUTH_TRUSTED_PROXIES": "127.0.0.1",
+        "MCP_OAUTH_ISSUER": HTTPS,
+    }
+    env = environment(folder, **settings)
     env |= {"MCP_OAUTH_DATABASE_URL": wanted.database} if wanted.database else {}
     options = ("--port", str(port), "--workers", str(wanted.workers))
     async with AsyncExitStack() as stack:
@@ -112,8 +120,7 @@ async def measure(wanted: argparse.Namespace, folder: Path) -> int:
         if wanted.elsewhere:
             attacked = free_port()
             (folder / "other").mkdir()
-            own = {"MCP_OAUTH_ADMIN_PASSWORD": PASSWORD, "MCP_OAUTH_TRUSTED_PROXIES": "127.0.0.1"}
-            other = program(*SERVER, "--port", str(attacked), env=environment(folder / "other", **own))
+            other = program(*SERVER, "--port", str(attacked), env=environment(folder / "other", **settings))
             await (await stack.enter_async_context(other)).ready(f"http://localhost:{attacked}")
             state_there = await prepare(attacked)
         rate = wanted.rate

@@ -131,6 +131,7 @@ class Valid:
             "scope": "mcp:read mcp:write",
         }
         sent = {"Cookie": self._state["cookie"], "X_Forwarded_For": f"198.51.100.{self._turn % 256}"}
+        sent["Sec_Fetch_Site"] = "none"
         status, head, said = await wire.ask("GET", f"/oauth/authorize?{urlencode(asked)}", **sent)
         assert status == 302, said
         code = head.partition(b"code=")[2].partition(b"&")[0].partition(b"\r")[0].decode()
@@ -197,6 +198,7 @@ class Hostile:
         guess = {**fields, "username": f"user{random.randrange(10_000)}", "password": secrets.token_hex(8)}  # noqa: S311
         where = "/" + action.split("/", 3)[-1] if action.startswith("http") else action
         sent = {"Cookie": cookie, "Origin": self._state["url"], "X_Forwarded_For": address}
+        sent["Sec_Fetch_Site"] = "same-origin"
         return (await wire.ask("POST", where, urlencode(guess).encode(), **sent))[0]
 
     async def _code(self, wire: Wire, address: str) -> int:

@@ -16,7 +16,7 @@ from oauth_server.core.key_ring import TEND_SECONDS
 from tests.commands.conftest import Shell, shell
 from tests.conftest import MakeServer
 from tests.support.assertions import operators, posted
-from tests.support.authorize import add_user, browser_of, registered
+from tests.support.authorize import add_user, browser_of, consent_page, registered
 from tests.support.browser import Browser
 from tests.support.clock import ManualClock, at_once
 from tests.support.oauth import DEFAULT_CLIENT, OAuthClient, Pkce
@@ -115,18 +115,17 @@ async def _people(server: Running, shell: Shell, closing: AsyncExitStack) -> Non
     browser, elsewhere = (browser_of(closing, server, "admin", PASSWORD) for _ in "12")
     app = await registered(closing, server)
     await app.tokens(browser)
-    await elsewhere.sign_in(await elsewhere.http.get("/account"))
-    page = await browser.http.get("/account")
+    await elsewhere.account()
+    page = await browser.account()
     await browser.submit(page, button=("action", "end_sessions"))
     await browser.submit(page, {"client_id": app.client_id}, button=("action", "disconnect"))
-    page = await browser.http.get("/account")
     fresh = {"new_password": "a new password of mine", "new_password_again": "a new password of mine"}
     for _ in range(10):
         page = await browser.submit(page, {"password": "wrong", **fresh}, button=("action", "password"))
     server.clock.advance(3600)
-    page = await browser.http.get("/account")
+    page = await browser.reload(page)
     await browser.submit(page, {"password": PASSWORD, **fresh}, button=("action", "password"))
-    await browser.submit(await browser.http.get("/oauth/logout"))
+    await browser.sign_out(page)
 
 
 async def _grants(server: Running, closing: AsyncExitStack) -> None:
@@ -146,7 +145,7 @@ async def _grants(server: Running, closing: AsyncExitStack) -> None:
     tokens = await client.tokens(browser)
     for token in (tokens["access_token"], tokens["refresh_token"]):
         await client.http.post("/oauth/revoke", data={"token": token, "client_id": client.client_id})
-    page = await browser.http.get(client.url(Pkce.new()))
+    page = await consent_page(browser, client.url(Pkce.new()))
     await browser.submit(page, button=("decision", "deny"))
     app = await registered(closing, server, token_endpoint_auth_method="client_secret_basic")
     await app.tokens(browser)

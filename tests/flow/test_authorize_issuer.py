@@ -74,8 +74,6 @@ async def test_iss_is_on_every_error_sent_to_the_client(
 @pytest.mark.requirement("attack-13", "AS-23", "AS-24")
 async def test_iss_is_on_the_errors_of_a_signed_in_person(browser: Browser, client: OAuthClient) -> None:
     page = await consent_page(browser, client.url(Pkce.new()))
-    reply = await browser.http.get(client.url(Pkce.new(), prompt="none"))
-    redirected_error(reply, client, "consent_required")
     reply = await browser.submit(page, button=("decision", "deny"))
     redirected_error(reply, client, "access_denied", status=303)
 

@@ -19,6 +19,7 @@ from tests.support.authorize import (
     state_of,
 )
 from tests.support.browser import Browser, form_of
+from tests.support.issuers import https_issuer
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running
 
@@ -124,6 +125,7 @@ async def test_scope_that_was_not_offered_cannot_be_granted(
 
 
 @pytest.mark.requirement("attack-16", "AS-39")
+@https_issuer
 async def test_what_is_above_the_ceiling_is_never_offered(
     server: Running, browser: Browser, client: OAuthClient, closing: AsyncExitStack
 ) -> None:
@@ -138,6 +140,7 @@ async def test_what_is_above_the_ceiling_is_never_offered(
 
 
 @pytest.mark.requirement("attack-16", "AS-39")
+@https_issuer
 async def test_ceiling_that_is_lowered_meanwhile_holds(
     server: Running, client: OAuthClient, closing: AsyncExitStack
 ) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 from tests.support.assertions import operators
 from tests.support.browser import Browser
+from tests.support.issuers import https_issuer
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import registered
 from tests.support.server import Running
@@ -84,6 +85,7 @@ def work(server: Running, app: OAuthClient, monkeypatch: pytest.MonkeyPatch) -> 
     found.end()
 
 
+@https_issuer
 async def test_what_a_code_flow_costs(app: OAuthClient, browser: Browser, work: Work) -> None:
     await app.tokens(browser)  # signs in and consents; the client is known from now on
     work.taken()

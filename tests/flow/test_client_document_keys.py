@@ -9,6 +9,7 @@ import pytest
 from tests.support.assertions import AssertionKey, KeyedClient, jwks, key_of
 from tests.support.authorize import add_user, browser_of
 from tests.support.browser import Browser
+from tests.support.issuers import https_issuer
 from tests.support.oauth import Pkce
 from tests.support.outside import assert_error, opens
 from tests.support.publisher import HOSTED, URL, Page, Publisher
@@ -135,6 +136,7 @@ async def test_an_access_token_too_is_judged_by_the_keys_of_its_grant(
 
 
 @pytest.mark.requirement("attack-60", "attack-24")
+@https_issuer
 async def test_changed_keys_ask_the_person_again(
     server: Running, browser: Browser, app: KeyedClient, publisher: Publisher
 ) -> None:

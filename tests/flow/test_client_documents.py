@@ -19,9 +19,13 @@ from tests.support.authorize import (
     state_of,
 )
 from tests.support.browser import Browser, form_of
+from tests.support.issuers import https_issuer
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.publisher import CALLBACK, HOSTED, URL, Page, Publisher, documented
 from tests.support.server import OWNER, Running
+
+# Documents are fetched for somebody who signed in: at an https issuer, that is known when a request arrives.
+pytestmark = https_issuer
 
 
 @pytest.fixture

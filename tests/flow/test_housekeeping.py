@@ -7,6 +7,7 @@ import pytest
 from oauth_server.core.housekeeping import Housekeeping
 from tests.support.browser import Browser
 from tests.support.clock import at_once
+from tests.support.issuers import https_issuer
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import assert_error, audited, opens, rows
 from tests.support.server import Running
@@ -98,11 +99,11 @@ async def test_what_ended_is_refused_alike_before_and_after_it_left(
         "/oauth/revoke", data={"token": tokens["refresh_token"], "client_id": client.client_id}
     )
     assert reply.status_code == 200
-    page = await browser.http.get("/account")
-    page = await browser.sign_in(page) if page.status_code == 200 else page
+    page = await browser.account()
     assert "Disconnect" not in page.text
 
 
+@https_issuer
 async def test_sign_in_and_consent_work_after_everything_left(
     server: Running, browser: Browser, client: OAuthClient, passing: Pass
 ) -> None:

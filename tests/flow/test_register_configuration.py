@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.authorize import refused
 from tests.support.browser import Browser
+from tests.support.issuers import https_issuer
 from tests.support.oauth import CALLBACK, OAuthClient, Pkce
 from tests.support.outside import assert_error, audited, opens, rows, stored
 from tests.support.registration import as_sent, client_of, initial_token, made, managed, public_jwk
@@ -162,6 +163,7 @@ async def test_an_update_gives_no_grant_that_a_registration_could_not(client: OA
 
 
 @pytest.mark.requirement("attack-24", "AS-21")
+@https_issuer
 async def test_a_consent_is_asked_again_for_a_redirect_uri_that_was_away(
     server: Running, browser: Browser, client: OAuthClient, closing: AsyncExitStack
 ) -> None:

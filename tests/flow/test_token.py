@@ -10,6 +10,7 @@ from joserfc.jwk import KeySet
 from tests.conftest import MakeServer
 from tests.support.browser import Browser
 from tests.support.databases import both_engines
+from tests.support.issuers import https_issuer
 from tests.support.oauth import DEFAULT_CLIENT, OAuthClient, Pkce, b64
 from tests.support.outside import opens
 from tests.support.people import add_person, owner_of
@@ -100,6 +101,7 @@ async def test_an_access_token_lives_as_long_as_configured_and_no_longer(make_se
 
 
 @pytest.mark.requirement("AS-01")
+@https_issuer
 async def test_an_id_token_is_what_openid_connect_says(server: Running, browser: Browser, client: OAuthClient) -> None:
     start = int(server.clock())
     await client.tokens(browser)  # signs in

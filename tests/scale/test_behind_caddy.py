@@ -70,9 +70,7 @@ async def test_an_mcp_client_of_either_era_calls_a_tool(site: Site, mode: str) -
 
 async def _fails_to_sign_in(http: httpx2.AsyncClient, site: Site, name: str) -> None:
     """Send a wrong password, and a header that claims another address."""
-    browser = Browser(site.url, name, "a wrong password")
-    await browser.http.aclose()
-    browser.http = http
+    browser = Browser(site.url, name, "a wrong password", http)
     http.headers |= {"X-Forwarded-For": "203.0.113.66", "X-Real-IP": "203.0.113.66", "Forwarded": "for=203.0.113.66"}
     page = await http.get(OAuthClient(site).url(Pkce.new()))  # type: ignore[arg-type]
     fields = {"username": name, "password": "a wrong password"}

@@ -10,7 +10,7 @@ from oauth_server.core.clock import random_id
 from oauth_server.core.hasher import argon2id
 from oauth_server.store.records import User
 from oauth_server.store.verbs import users
-from tests.support.browser import Browser, form_of, query_of
+from tests.support.browser import Browser, asks_to_sign_in, form_of, query_of
 from tests.support.oauth import OAuthClient
 from tests.support.outside import rows
 from tests.support.server import Running
@@ -95,7 +95,7 @@ def browser_of(
     closing: AsyncExitStack, server: Running, username: str = "alice", password: str = ALICE_PASSWORD
 ) -> Browser:
     """Another person's browser."""
-    browser = Browser(server.url, username, password)
+    browser = Browser(server.url, username, password, server.client())
     closing.push_async_callback(browser.close)
     return browser
 
@@ -110,7 +110,7 @@ async def registered(closing: AsyncExitStack, server: Running, **metadata: Any) 
 async def consent_page(browser: Browser, url: str) -> httpx2.Response:
     """The consent page that an authorization URL leads to, after signing in where that is asked for."""
     page = await browser.http.get(url)
-    if 'type="password"' in page.text:
+    if asks_to_sign_in(page):
         page = await browser.sign_in(page)
     assert "decision" in form_of(page.text).buttons, page.text
     return page

@@ -225,7 +225,7 @@ async def assertions(site: Site, browser: Browser, client: OAuthClient) -> None:
 async def account(site: Site, browser: Browser, tokens: dict[str, Any], new: str) -> None:
     """Change the password, sign out with the ID token as a hint."""
     canaries = site.canaries
-    page = await browser.http.get("/account")
+    page = await browser.account()
     form = next(f for f in forms_of(page.text) if "new_password" in f.inputs)
     canaries.add("account csrf", form.fields["csrf"], travels=True)
     wrong = canaries.add("wrong present password", token_urlsafe(16))
@@ -239,13 +239,13 @@ async def account(site: Site, browser: Browser, tokens: dict[str, Any], new: str
             "new_password_again": second,
             "action": "password",
         }
-        reply = await browser.http.post("/account", data=data, headers=sent)
+        reply = await browser.http.post(str(page.url), data=data, headers=sent)
     assert reply.status_code == 303, reply.text
     browser.password = new
     hint = {"id_token_hint": tokens["id_token"], "state": canaries.add("logout state", token_urlsafe(16), travels=True)}
     canaries.travelling.add("basic last id_token")  # the form that asks holds its own query
     canaries.travelling.add("basic last id_token, signature")
-    asked = await browser.http.get("/oauth/logout", params=hint)
+    asked = await browser.follow(page, "/oauth/logout", **hint)
     assert (await browser.submit(asked)).status_code in (200, 303)
     assert (await browser.http.get("/account")).status_code == 200
 

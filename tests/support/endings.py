@@ -69,7 +69,7 @@ Ending = Callable[[Installation], Awaitable[object]]
 async def _disconnected(at: Installation) -> None:
     async with at.replicas.at(0) as http:
         http.cookies, at.browser.http = at.browser.http.cookies, http
-        page = await http.get("/account")
+        page = await at.browser.account()
         assert (await at.browser.submit(page, button=("action", "disconnect"))).status_code == 303
 
 

@@ -17,6 +17,7 @@ from oauth_server.core.settings import load
 from tests.support import shared  # noqa: F401 - it makes thousands of servers affordable
 from tests.support.clock import ManualClock
 from tests.support.databases import FIRST_START, OWNER, PASSWORD, Template
+from tests.support.proxy import TlsProxy
 
 __all__ = ["OWNER", "PASSWORD", "Running", "running"]
 
@@ -41,7 +42,9 @@ class Running:
         return self.server.runtime.services
 
     def client(self, **kwargs: object) -> httpx2.AsyncClient:
-        """An HTTP client that follows no redirect by itself."""
+        """An HTTP client that follows no redirect by itself; it reaches an https issuer through a proxy."""
+        if self.url.startswith("https://"):
+            return TlsProxy(self.port).client(self.url)
         return httpx2.AsyncClient(base_url=self.url, follow_redirects=False, **kwargs)  # type: ignore[arg-type]
 
 

@@ -86,13 +86,17 @@ class ApplicationView:
 
 @dataclass(frozen=True)
 class AccountView:
-    """A signed-in person's account: `others` are the times at which they signed in to other live sessions."""
+    """A signed-in person's account: `others` are the times at which they signed in to other live sessions.
+
+    `base` is what stands before the paths of the page's forms and links.
+    """
 
     username: str
     applications: tuple[ApplicationView, ...]
     signed_in: Moment
     others: tuple[Moment, ...]
     csrf: str
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,13 +184,16 @@ def message(
     code: str | None = None,
     home: bool = False,
     host: str | None = None,
+    onward: str | None = None,
 ) -> str:
     """Return a page that says what happened, for errors that may not be sent to a redirect URI (OAuth 2.1 §4.1.2.1).
 
     `hint` says what the person can do; `code` is the OAuth `error`, for a report to whoever runs the client; `home`
-    adds a link to the start page; `host` is where the error would have been sent, had the person signed in.
+    adds a link to the start page; `host` is where the error would have been sent, had the person signed in; `onward`
+    is the URL, of this server, that the person may go on to.
     """
-    return _render("message.html", title=title, text=text, hint=hint, code=code, home=home, host=host)
+    values = {"title": title, "text": text, "hint": hint, "code": code, "home": home, "host": host, "onward": onward}
+    return _render("message.html", **values)
 
 
 def _render(template: str, **values: object) -> str:

@@ -22,6 +22,7 @@ from oauth_server.store.store import Store
 from tests.support.crashes.applications import Flow, Machine, Registrar
 from tests.support.crashes.journal import Actor, Journal, LostError, World
 from tests.support.crashes.people import FIRST_PASSWORD, Consents, Disabled, Password
+from tests.support.issuers import HTTPS
 from tests.support.journey import LONGEST
 from tests.support.oauth import CALLBACK, DEFAULT_CLIENT, OAuthClient
 from tests.support.program import SERVER, Program, environment, free_port, program
@@ -84,7 +85,7 @@ class Crashes:
         await _ended(load)
         if crash is None:
             await self.start()
-        await self._serving.ready(self.world.url)
+        await self._serving.ready(f"http://127.0.0.1:{self.world.port}")
         if crash is not None:
             # A revocation whose commit was not answered is announced all the same, and taken in with the next look.
             await asyncio.sleep(LONGEST)
@@ -104,7 +105,7 @@ class Crashes:
             self._serving = self.preloaded
             self.group = int(await self._tell(f"{' '.join(options)}\n"))
         self.starts += 1
-        await self._serving.ready(self.world.url)
+        await self._serving.ready(f"http://127.0.0.1:{self.world.port}")
         self.starting += time.monotonic() - began
 
     async def kill(self) -> None:
@@ -155,12 +156,12 @@ async def _ended(load: "list[asyncio.Task[None]]") -> None:
 async def crashes(database_url: str, folder: Path, *, workers: int = 1, seed: int = 0) -> AsyncIterator[Crashes]:
     """Prepare a database with people and clients, and a load; `database_url` is of an empty one."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = HTTPS  # a session of such an issuer serves many requests
     # Everybody has an address of their own, so that nobody meets a limit by address.
     own = {"MCP_OAUTH_ISSUER": url, "MCP_OAUTH_DATABASE_URL": database_url, "MCP_PORT": str(port)}
     own |= {"MCP_OAUTH_TRUSTED_PROXIES": "127.0.0.1", "MCP_OAUTH_ADMIN_PASSWORD": FIRST_PASSWORD}
     env = environment(folder, **own)
-    world = World(url, Journal(), random.Random(seed))  # noqa: S311 - which moment, not a secret
+    world = World(url, port, Journal(), random.Random(seed))  # noqa: S311 - which moment, not a secret
     async with AsyncExitStack() as stack:
         found = Crashes(world, env, workers, None, [], Counter(), stack)  # type: ignore[arg-type]
         await found.start()

@@ -12,6 +12,7 @@ import httpx2
 
 from tests.support.browser import Browser
 from tests.support.oauth import OAuthClient
+from tests.support.proxy import TlsProxy
 
 
 class LostError(Exception):
@@ -70,23 +71,23 @@ class Journal:
 
 @dataclass
 class World:
-    """The server as everybody outside sees it: its address and the journal."""
+    """The server as everybody outside sees it: its address, which a proxy leads to a port, and the journal."""
 
     url: str
+    port: int
     journal: Journal
     random: random.Random
     opened: set[httpx2.AsyncClient] = field(default_factory=set)
 
     def client(self) -> httpx2.AsyncClient:
         """An HTTP client, as OAuthClient makes it: at an address of its own, so that no limit by address is met."""
-        return self.at_an_address(httpx2.AsyncClient(base_url=self.url, follow_redirects=False, timeout=30))
+        http = TlsProxy(self.port).client(self.url)
+        http.timeout = 30
+        return self.at_an_address(http)
 
     def browser(self, username: str, password: str) -> Browser:
         """A browser at an address of its own."""
-        browser = Browser(self.url, username, password)
-        browser.http.timeout = 30
-        self.at_an_address(browser.http)
-        return browser
+        return Browser(self.url, username, password, self.client())
 
     def at_an_address(self, http: httpx2.AsyncClient) -> httpx2.AsyncClient:
         """Let a client come from a random address, as a proxy would tell, and be closed at the end."""

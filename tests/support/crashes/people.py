@@ -43,11 +43,11 @@ class Password(Actor):
         try:
             page = await self.ask(browser.http.get(ACCOUNT))
             sent = browser.submit(page, {"username": self.username, "password": self.present})
-            await self.ask(sent, "login")
+            account = (await self.ask(sent, "login")).headers["location"]
             while True:
                 self.count += 1
                 self.wanted = f"password number {self.count}"
-                page = await self.ask(browser.http.get(ACCOUNT))
+                page = await self.ask(browser.reload(page, account))
                 fields = {"password": self.present, "new_password": self.wanted, "new_password_again": self.wanted}
                 sent = browser.submit(page, fields, button=("action", "password"))
                 reply = await self.ask(sent, "password.changed")
