@@ -49,6 +49,8 @@ class Checkpoints:
         """Write all of the WAL back and cut its file to nothing, while nobody needs it; whether that was done."""
         try:
             with self._engine.connect() as connection:
+                # Most of it beside the traffic: the statement after it holds writers up.
+                checkpoint(connection)
                 busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         except (SQLAlchemyError, StoreUnavailableError) as error:
             logger.debug("the WAL was not emptied: %s", first_line(error))

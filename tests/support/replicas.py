@@ -19,6 +19,7 @@ from tests.support.program import ROOT, SERVER, Program, environment, free_port,
 from tests.support.proxy import TlsProxy
 from tests.support.server import PASSWORD
 
+LOCKS = Path("/proc/locks")
 WATCHED = "/oauth/test"  # asked again and again until a token is refused: that is no step of its own
 
 # Older ones lose the body of what a replica did not accept, until they have found that it is gone (caddyserver/caddy#7360).
@@ -62,7 +63,7 @@ class WorkersInTurn(InTurn):
         turn = self.turn(request)
         others = [pid for number, pid in enumerate(self._workers) if number != turn]
         for pid in others:
-            os.kill(pid, signal.SIGSTOP)
+            await _stop(pid)
         way = TlsProxy(self._port)
         try:
             reply = await way.handle_async_request(request)
@@ -72,6 +73,20 @@ class WorkersInTurn(InTurn):
                 os.kill(pid, signal.SIGCONT)
             await way.aclose()
         return reply
+
+
+async def _stop(pid: int) -> None:
+    """Stop a process at a moment when it holds no lock for which another one would wait."""
+    os.kill(pid, signal.SIGSTOP)
+    while _holds_lock(pid):
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(0.002)
+        os.kill(pid, signal.SIGSTOP)
+
+
+def _holds_lock(pid: int) -> bool:
+    """Whether a process has locked a part of a file against others; never known where there is no /proc/locks."""
+    return LOCKS.exists() and re.search(rf" WRITE {pid} ", LOCKS.read_text(encoding="ascii")) is not None
 
 
 @dataclass
