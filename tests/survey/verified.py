@@ -112,6 +112,15 @@ VERIFIED: dict[tuple[str, str], str] = {
     ("fastmcp", "register-large"): (
         "POST /register with a software_id of 204800 characters: 201, and all of it comes back"
     ),
+    ("fastmcp", "authorize-error-before-login"): (
+        "GET /authorize of a client that registered https://client.invalid/callback, with response_type=x: 302 to it "
+        "with unsupported_response_type; error_response in mcp/server/auth/handlers/authorize.py redirects whenever "
+        "the redirect URI is registered, and anyone may register"
+    ),
+    ("fastmcp", "authorize-subresource"): (
+        "GET /authorize with the Sec-Fetch headers of an image on another site: 302 with a code, as for a person; "
+        "authorize of in_memory.py stores a code each time, and neither it nor the handler in front of it reads Sec-Fetch-Site"
+    ),
     ("fastmcp", "authorize-referrer"): (
         "GET /authorize: the 302 with the code has Cache-Control: no-store and no Referrer-Policy"
     ),
@@ -262,6 +271,15 @@ VERIFIED: dict[tuple[str, str], str] = {
         "and both come back as asked"
     ),
     ("sdk", "register-large"): "POST /register with a software_id of 204800 characters: 201, and all of it comes back",
+    ("sdk", "authorize-error-before-login"): (
+        "GET /authorize of a client that registered https://client.invalid/callback, with response_type=x: 302 to it "
+        "with unsupported_response_type, while right requests go to /login; error_response in "
+        "mcp/server/auth/handlers/authorize.py redirects whenever the redirect URI is registered"
+    ),
+    ("sdk", "authorize-subresource"): (
+        "GET /authorize with the Sec-Fetch headers of an image on another site: 302 to /login; authorize of "
+        "simple_auth_provider.py stores the state of each request, and no handler reads Sec-Fetch-Site"
+    ),
     ("sdk", "authorize-303"): "POST /login/callback with the right password: 302",
     ("sdk", "authorize-no-store"): "POST /login/callback: the 302 with the code has no Cache-Control",
     ("sdk", "authorize-referrer"): "POST /login/callback: the 302 with the code has no Referrer-Policy",
@@ -348,6 +366,15 @@ VERIFIED: dict[tuple[str, str], str] = {
     ("oidc-provider", "authorize-not-framed"): (
         "GET /auth of an unknown client: 400 with a page without X-Frame-Options and Content-Security-Policy"
     ),
+    ("oidc-provider", "authorize-error-before-login"): (
+        "GET /auth of a client that registered https://client.invalid/callback, with response_type=x: 303 to it with "
+        "unsupported_response_type; in lib/actions/authorization/index.js checkResponseType comes before interactions, "
+        "and lib/shared/authorization_error_handler.js redirects whenever the redirect URI is registered"
+    ),
+    ("oidc-provider", "authorize-subresource"): (
+        "GET /auth with the Sec-Fetch headers of an image on another site: 303 to /interaction/… with its cookies; "
+        "each request stores an interaction, and no file of the package reads Sec-Fetch-Site"
+    ),
     ("oidc-provider", "authorize-referrer"): (
         "GET /auth/… after the consent: the 303 with the code has Cache-Control: no-store and no Referrer-Policy"
     ),
@@ -359,6 +386,11 @@ VERIFIED: dict[tuple[str, str], str] = {
         "GET /interaction/… with the consent form: 200 without X-Frame-Options and Content-Security-Policy; the "
         "page is the package's own for development"
     ),
+    ("oidc-provider", "consent-cross-site"): (
+        "GET /auth with Sec-Fetch-Site: cross-site, after one consent to a public client at "
+        "https://client.invalid/callback: 303 with a code; lib/helpers/interaction_policy/prompts/consent.js asks "
+        "again for native clients alone, as OAuth 2.1 section 7.3.1 allows where https redirect URIs are proof enough"
+    ),
     ("oidc-provider", "client-method-registered"): (
         "POST /token of a client_secret_basic client with client_id and client_secret in the body: 200 with "
         "tokens; no standard forbids it: advice"
@@ -366,6 +398,14 @@ VERIFIED: dict[tuple[str, str], str] = {
     ("oidc-provider", "assertion-audience-list"): (
         "POST /token with an assertion whose aud is the issuer and https://resource.invalid/mcp: 200, and 401 "
         "invalid_client without the issuer; RFC 7523 allows the list, its revision does not: advice"
+    ),
+    ("oidc-provider", "assertion-no-kid"): (
+        "POST /token of a client with two keys and an assertion by the second of them without kid: 400 invalid_grant, "
+        "so the client was authenticated; verify in lib/helpers/jwt.js tries each key that selectForVerify leaves"
+    ),
+    ("oidc-provider", "assertion-large-keys"): (
+        "POST /reg with eleven RSA keys of 8192 bits: 201, and all of them come back; then each POST /token with an "
+        "assertion without kid tries them all; checkJWK in lib/models/client.js bounds neither their number nor their size"
     ),
     ("oidc-provider", "refresh-grace"): (
         "POST /token with the same refresh token twice in a row: 200, then 400 invalid_grant"
