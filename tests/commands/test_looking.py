@@ -15,7 +15,7 @@ from tests.support.databases import sql
 from tests.support.server import Running
 from tests.support.tampering import tamper
 
-SECRET = "a secret of sixteen characters and more"
+SECRET = "a-secret-of-sixteen-characters-and-more"
 
 
 def rows(said: str) -> list[dict[str, Any]]:

@@ -424,5 +424,5 @@ async def test_a_signed_answer_is_no_token_of_any_kind(server: Running, app: OAu
     assert await introspect(app, answer) == NOTHING
     assert (await app.http.post(PATH, data={"token": "x"}, headers=bearer(answer))).status_code == 401
     assert_error(await app.refresh(answer), 400, "invalid_grant")
-    assert server.services.tokens.id_token_hint(answer) is None
-    assert server.services.tokens.id_token_hint(tokens["id_token"]) is not None
+    assert await server.services.tokens.id_token_hint(answer) is None
+    assert await server.services.tokens.id_token_hint(tokens["id_token"]) is not None
