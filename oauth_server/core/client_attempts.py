@@ -9,7 +9,7 @@ from typing import Final
 
 from oauth_server.core.clock import Clock
 from oauth_server.core.policies import CLIENT_ASSERTIONS, CLIENT_SECRETS, Policy
-from oauth_server.core.rate_limits import RateLimits, caller
+from oauth_server.core.rate_limits import RateLimits, caller_or_pages
 
 KNOWN_FOR: Final = 24 * 3600  # seconds since a client authenticated from an address
 MOST_KNOWN: Final = 20_000  # pairs of client and address, some 5 MiB
@@ -53,7 +53,7 @@ class ClientAttempts:
 
 
 def _pair(client_id: str) -> str:
-    return f"{client_id} {caller()}"
+    return f"{client_id} {caller_or_pages()}"
 
 
 def _policies(method: str) -> tuple[Policy, Policy]:

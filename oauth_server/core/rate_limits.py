@@ -58,6 +58,15 @@ def caller() -> str:
     return f"{address} {_hashed(origin)}" if origin else address
 
 
+def caller_or_pages() -> str:
+    """Key of the caller's address, or of all foreign Origins there together: no program gains by changing its Origin.
+
+    Web pages still fill no bucket of their visitor's own programs.
+    """
+    address = source_of(caller_address.get())
+    return f"{address} pages" if foreign_origin.get() else address
+
+
 def _hashed(origin: str) -> str:
     return hashlib.sha256(origin.encode("utf-8", "surrogateescape")).hexdigest()[:_ORIGIN_DIGITS]
 

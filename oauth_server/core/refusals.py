@@ -15,7 +15,7 @@ import anyio
 from oauth_server.core.audit import EventName, caller_address, event
 from oauth_server.core.clock import Clock
 from oauth_server.core.limits import source_of
-from oauth_server.core.rate_limits import caller
+from oauth_server.core.rate_limits import caller_or_pages
 from oauth_server.core.told_once import ToldOnce
 from oauth_server.store.store import Store
 from oauth_server.store.verbs import audit
@@ -41,7 +41,7 @@ class Refusals:
     async def record(self, name: EventName, *, actor: str = "", client_id: str = "", detail: str = "") -> None:
         """Record a failure of this name from the current caller, or count it."""
         await self.tell_if_over()
-        source, counted = source_of(caller_address.get()), (name, caller())
+        source, counted = source_of(caller_address.get()), (name, caller_or_pages())
         if self._recorded[counted] < FROM_SOURCE and self._in_all[name] < IN_ALL:
             self._recorded[counted] += 1
             self._in_all[name] += 1

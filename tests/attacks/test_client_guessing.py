@@ -9,6 +9,7 @@ import pytest
 
 from oauth_server.core.clients import secret_hash
 from oauth_server.core.policies import CLIENT_ASSERTIONS, CLIENT_SECRETS
+from oauth_server.core.refusals import FROM_SOURCE
 from oauth_server.store.schema import clients
 from tests.support.assertions import key_of, keyed, operators
 from tests.support.oauth import OAuthClient
@@ -102,6 +103,36 @@ async def test_guesses_from_many_addresses_are_bounded_and_keep_the_client_out_n
     # Where the client is known it is held to the bound of its address, as everywhere.
     assert await guessed(home, client, BY_ADDRESS.quota) == {401: BY_ADDRESS.quota}
     assert (await own(home, client)).status_code == 429
+
+
+async def test_a_guesser_that_changes_its_origin_is_bounded_by_its_address(
+    server: Running, closing: AsyncExitStack
+) -> None:
+    client = await operators(closing, server)
+    guesser, home = at(server, closing, "127.0.0.7"), at(server, closing, "127.0.0.8")
+    found: Counter[int] = Counter()
+    for number in range(12):
+        guesser.headers["Origin"] = f"https://{number}.example"
+        found += await guessed(guesser, client, BY_ADDRESS.quota)
+    assert found == {401: BY_ADDRESS.quota, 429: 11 * BY_ADDRESS.quota}
+    # A web page fills no bucket of its visitor's own programs, and one guesser keeps the client out nowhere else.
+    del guesser.headers["Origin"]
+    for http in (guesser, home):
+        assert (await own(http, client)).status_code == 200
+
+
+async def test_a_guesser_that_changes_its_origin_fills_no_more_of_the_audit_log(
+    server: Running, closing: AsyncExitStack
+) -> None:
+    client = await operators(closing, server)
+    guesser = at(server, closing, "127.0.0.7")
+    for number in range(12):
+        guesser.headers["Origin"] = f"https://{number}.example"
+        await guessed(guesser, client, 4)
+    assert len(logged(server, "client.authentication")) == FROM_SOURCE
+    # So the guesses of another address are still recorded one by one.
+    await guessed(at(server, closing, "127.0.0.8"), client, 1)
+    assert len(logged(server, "client.authentication")) == FROM_SOURCE + 1
 
 
 async def test_refused_guesses_are_recorded_within_the_bounds_of_refusals(
