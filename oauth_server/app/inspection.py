@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from oauth_server.compliance.form_visitor import FormVisitor
 from oauth_server.compliance.model import SpecVersion
 from oauth_server.compliance.runner import LIMITS, audit
+from oauth_server.core.refusal_log import shown_uri
 from oauth_server.outbound import Answer, Outbound, OutboundError, UnreachableError
 from oauth_tools.check_compliance import Inspection, Progress
 
@@ -30,7 +31,7 @@ class _Discreet(Outbound):
             return await super().request(method, url, headers=headers, content=content)
         except UnreachableError as error:
             # Told to the caller, it would show which names this network knows, and which of its addresses listen.
-            logger.info("%s: %s", url, error.reason)
+            logger.info("%s: %s", shown_uri(url), error.reason)
             raise OutboundError(UNREACHABLE) from None
 
 

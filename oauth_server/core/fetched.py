@@ -16,6 +16,7 @@ from oauth_server.core.clock import Clock
 from oauth_server.core.errors import BusyError
 from oauth_server.core.policies import FETCHES, HOST_FETCHES
 from oauth_server.core.rate_limits import RateLimits
+from oauth_server.core.refusal_log import shown_uri
 from oauth_server.core.untrusted import unverified
 from oauth_server.outbound import Answer, Limits, Outbound, OutboundError
 
@@ -123,7 +124,7 @@ class Fetched(Generic[T]):
             try:
                 kept = await self._fetch(url, known)
             except FetchError as error:
-                logger.info("%s: %s", unverified(url, _MOST_URL), error.reason)
+                logger.info("%s: %s", unverified(shown_uri(url), _MOST_URL), error.reason)
                 now = self._clock()
                 kept = _Kept(error, now, now + FAILURE)
                 if known is not None and known.until > now:  # asked for before its time: what is there stays good

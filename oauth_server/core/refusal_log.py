@@ -36,7 +36,7 @@ def shown_uri(uri: str) -> str:
         return "…"
     scheme = shown_path(parts.scheme)
     origin = f"{scheme}://{shown_host(authority)}" if authority else shown_path(parts.scheme + ":" * bool(parts.scheme))
-    return ascii(origin + shown_path(parts.path))[1:-1] + "?…" * bool(parts.query)
+    return origin + shown_path(parts.path) + "?…" * bool(parts.query)
 
 
 def shown_host(authority: str) -> str:

@@ -20,7 +20,8 @@ from oauth_server.core.errors import (
     UnsupportedResponseTypeError,
 )
 from oauth_server.core.refusal_log import shown_uri
-from oauth_server.flow.http import Params
+from oauth_server.core.untrusted import unverified
+from oauth_server.flow.http import Params, check_once
 from oauth_server.store.records import Client
 
 MAX_STATE = 4096
@@ -71,8 +72,7 @@ class AuthorizeRefused(Exception):  # noqa: N818 - it carries the error
 def check_duplicates(request: AuthorizeRequest) -> None:
     """Refuse repeated parameters."""
     # Request parameters MUST NOT be included more than once (OAuth 2.1 section 4.1.1).
-    if request.params.repeated:
-        raise InvalidRequestError(f"The parameter {request.params.repeated[0][:40]} appears more than once.")
+    check_once(request.params)
 
 
 def check_client(request: AuthorizeRequest) -> None:
@@ -99,7 +99,7 @@ def check_redirect_uri(request: AuthorizeRequest) -> None:
     elif not redirect_uris.registered(given, known):
         raise InvalidRequestError(
             "The address to return to (redirect_uri) is not one that the application registered.",
-            reason=f"redirect_uri {shown_uri(given)} is not among {', '.join(known)}",
+            reason=f"redirect_uri {shown_uri(given)} is not among {unverified(', '.join(known))}",
         )
     # What answers one client would begin the request of another, as one of our own pages (RFC 9700 section 4.11).
     if request.deployment.is_own_page(given):

@@ -27,7 +27,7 @@ from oauth_server.core.errors import (
     ServerError,
     TemporarilyUnavailableError,
 )
-from oauth_server.core.refusal_log import NO_ROUTE, refused, shown_path
+from oauth_server.core.refusal_log import NO_ROUTE, refused, shown_method, shown_path
 from oauth_server.flow import pages
 from oauth_server.flow.deadlines import Deadline
 from oauth_server.store.errors import StoreUnavailableError
@@ -105,6 +105,13 @@ def to_params(pairs: list[tuple[str, str]]) -> Params:
     return Params(values, resources, tuple(repeated))
 
 
+def check_once(params: Params) -> None:
+    """Raise InvalidRequestError for a repeated parameter; its name may be a secret, so the log does not get it."""
+    if params.repeated:
+        said = f"The parameter {params.repeated[0][:40]} appears more than once."
+        raise InvalidRequestError(said, reason="a parameter appears more than once")
+
+
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     """The request body; raises PayloadTooLargeError beyond `limit` bytes without reading on.
 
@@ -159,8 +166,7 @@ async def read_pairs(request: Request) -> list[tuple[str, str]]:
 async def read_form(request: Request) -> Params:
     """The parameters of a form body; those of the query are ignored. Raises InvalidRequestError for repeated ones."""
     params = to_params(await read_pairs(request))
-    if params.repeated:
-        raise InvalidRequestError(f"The parameter {params.repeated[0][:40]} appears more than once.")
+    check_once(params)
     return params
 
 
@@ -308,7 +314,7 @@ class Endpoint:
         except asyncio.CancelledError:
             if not deadline.end():
                 raise
-            logger.warning("%s %s: no answer within %d seconds", request.method, request.url.path, ANSWER_SECONDS)
+            logger.warning("%s: no answer within %d seconds", _shown(request), ANSWER_SECONDS)
             busy = "The server was too busy to answer; try again in a few seconds."
             return self._show(request, TemporarilyUnavailableError(busy))
         except OAuthError as error:
@@ -347,4 +353,4 @@ class Endpoint:
 
 
 def _shown(request: Request) -> str:
-    return f"{request.method} {shown_path(request.url.path)}"
+    return f"{shown_method(request.method)} {shown_path(request.scope['path'])}"

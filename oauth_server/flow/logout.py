@@ -11,7 +11,7 @@ from oauth_server.core.redirect_uris import host_of, with_parameters
 from oauth_server.core.services import Services
 from oauth_server.flow import pages
 from oauth_server.flow.browser_sessions import ACCOUNT, BrowserSessions
-from oauth_server.flow.http import Params, page_reply, parse_pairs, read_pairs, redirect_reply, to_params
+from oauth_server.flow.http import Params, check_once, page_reply, parse_pairs, read_pairs, redirect_reply, to_params
 from oauth_server.flow.own_form import check_own_form
 from oauth_server.flow.places import base_of
 from oauth_server.store.records import Client
@@ -67,8 +67,7 @@ class Logout:
     @staticmethod
     def _params(request: Request) -> Params:
         params = to_params(parse_pairs(request.scope["query_string"]))
-        if params.repeated:
-            raise InvalidRequestError(f"The parameter {params.repeated[0][:40]} appears more than once.")
+        check_once(params)
         return params
 
     async def _hint(self, params: Params) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.requests import Request
 
 from oauth_server.core.errors import AccessDeniedError
+from oauth_server.core.refusal_log import shown_uri
 from oauth_server.core.services import Services
 from oauth_server.flow.browser_sessions import Held
 from oauth_server.flow.places import site_of
@@ -26,7 +27,7 @@ def check_own_form(
     origin = request.headers.get("origin")
     foreign = origin is not None and origin not in services.deployment.origins
     if foreign or site_of(request) in ("cross-site", "same-site"):
-        error = AccessDeniedError("This form was sent from another site.", reason=f"Origin {origin!r:.100}")
+        error = AccessDeniedError("This form was sent from another site.", reason=f"Origin {shown_uri(origin or '')}")
     elif held is None:
         error = AccessDeniedError(BLOCKED, reason="the cookie of the form is missing")
     else:

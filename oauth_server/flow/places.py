@@ -96,11 +96,12 @@ def guarded(
     async def handle(request: Request) -> Response:
         if from_own_page(request, deployment):
             return await handler(request)
-        if site_of(request) != "none":
+        site = site_of(request)
+        if site != "none":
             error = AccessDeniedError(
                 "This page opens only from this server's own pages, and nothing was changed. "
                 "Start again in the application, or at /account.",
-                reason=f"Sec-Fetch-Site {request.headers.get('sec-fetch-site')!r:.40}",
+                reason=f"Sec-Fetch-Site {site or 'missing'}",
             )
             error.check = "check_session_path"
             raise error

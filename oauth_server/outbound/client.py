@@ -170,7 +170,7 @@ class Outbound:
         if not trusted and not all(map(addresses.is_public, found)):
             raise UnreachableError(f"{host!r} has an address that is not globally routable")
         if target.scheme == "http" and not all(map(addresses.is_loopback, found)):
-            raise UnreachableError(f"{str(target)!r} is not https")
+            raise UnreachableError(f"the address of {host!r} is not https")
         return found
 
     async def _body(self, response: httpx2.Response, stream: httpx2.AsyncByteStream) -> tuple[bytes, bool]:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from oauth_server.app import waiting
+from oauth_server.core.clock import random_id
 from oauth_server.flow import http as flow
 from oauth_server.flow.deadlines import deadlines
 from tests.support.oauth import OAuthClient, Pkce
@@ -47,6 +48,31 @@ async def test_what_waits_too_long_is_answered_503_and_nothing_else_is(
             assert "too busy" in reply.json()["error_description"]
         monkeypatch.setattr(server.services.store, "read", answers)
         assert (await client.http.post("/oauth/token", data=FORM)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/s/{}/account", "/s/{}/oauth/authorize", "/oauth/register/{}"])
+@pytest.mark.requirement("attack-73")
+async def test_the_log_has_no_secret_of_a_path_that_was_answered_too_late(
+    impatient: None,
+    server: Running,
+    client: OAuthClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+) -> None:
+    secret = random_id()
+    port = server.url.rpartition(":")[2]
+    headers = {
+        "Sec-Fetch-Site": "same-origin",
+        "Cookie": f"mcp_session_{port}_{secret}=x.y",
+        "Authorization": "Bearer x",
+    }
+    monkeypatch.setattr(server.services.store, "read", hang)
+    reply = await client.http.get(path.format(secret), params={"client_id": "x"}, headers=headers)
+    assert reply.status_code == 503
+    (line,) = [record.getMessage() for record in caplog.records if "no answer within" in record.getMessage()]
+    assert line.startswith(f"GET {path.format('…')}: ")
+    assert secret not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/register", "/oauth/authorize"])

@@ -10,9 +10,10 @@ import pytest
 from tests.support.browser import Browser
 from tests.support.canaries import Canaries
 from tests.support.canary_fields import messages, requests
-from tests.support.mcp_http import token_for
+from tests.support.mcp_http import mcp_client, token_for
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.outside import registered, stored
+from tests.support.publisher import documented
 from tests.support.server import PASSWORD, Running
 
 KINDS = ("password", "refresh token", "access token", "code", "client secret", "generated password")
@@ -72,3 +73,36 @@ async def test_no_secret_is_kept_from_any_field(
     found += canaries.found_in("the database", stored(server))
     assert re.search("client.authentication", stored(server).decode(errors="replace"))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.requirement("attack-73")
+async def test_a_url_that_cannot_be_fetched_is_logged_without_what_may_be_a_secret(
+    server: Running, browser: Browser, closing: AsyncExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    canaries = Canaries()
+    secret = canaries.add("secret", "Kq3_x-9dTz0aB4cD5eF6gH7i")
+    caplog.set_level(logging.WARNING, logger="httpx2")  # the test's own requests
+    caplog.set_level(logging.INFO, logger="oauth_server")
+    app = documented(closing, server, f"https://client.example/{secret}?key={secret}")
+    await browser.sign_in(await browser.http.get(app.url(Pkce.new())))
+    assert 'unverified "https: //client.example/…?…": ' in caplog.text
+    assert canaries.found_in("the log", caplog.text) == []
+
+
+@pytest.mark.requirement("attack-73")
+async def test_a_checked_url_without_an_answer_is_logged_without_what_may_be_a_secret(
+    server: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def resolve(_host: str, _port: int) -> list[str]:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("oauth_server.outbound.client.resolve_by_system", resolve)
+    canaries = Canaries()
+    secret = canaries.add("secret", "Kq3_x-9dTz0aB4cD5eF6gH7i")
+    caplog.set_level(logging.WARNING, logger="httpx2")  # the test's own requests
+    caplog.set_level(logging.INFO, logger="oauth_server")
+    async with mcp_client(server, await token_for(server, "mcp:write"), "auto") as client:
+        url = f"https://absent.example/{secret}?key={secret}"
+        await client.call_tool("mcp_oauth_check_compliance", {"server_url": url})
+    assert "https://absent.example/…?…: " in caplog.text
+    assert canaries.found_in("the log", caplog.text) == []

@@ -56,6 +56,7 @@ def requests(secret: str, token: str) -> Iterator[Sent]:
     yield from _authorizations(secret)
     yield from _registrations(secret)
     yield from _headers(secret)
+    yield from _forms_of_pages(secret)
     for path in PATHS:
         for method in ("GET", "PUT", "DELETE"):
             bearer = {"Authorization": f"Bearer {secret}"}
@@ -81,6 +82,8 @@ def _queries(secret: str) -> Iterator[Sent]:
         secret,
     ):
         yield Sent(f"authorize {name}", "GET", "/oauth/authorize", {"params": {**AUTHORIZE, name: secret}})
+    for path in ("/oauth/authorize", "/oauth/logout"):
+        yield Sent(f"name that occurs twice at {path}", "GET", path, {"params": {**AUTHORIZE, secret: ["x", "y"]}})
     url = {**AUTHORIZE, "client_id": f"https://client.example/{quote(secret, safe='')}"}
     yield Sent("authorize client_id URL", "GET", "/oauth/authorize", {"params": url})
     for name in (
@@ -112,6 +115,7 @@ def _forms(secret: str) -> Iterator[Sent]:
     )
     for name in token:
         yield Sent(f"token {name}", "POST", "/oauth/token", {"data": {**TOKEN, name: secret}})
+    yield Sent("name that occurs twice in a form", "POST", "/oauth/token", {"data": {**TOKEN, secret: ["x", "y"]}})
     for grant in ("refresh_token", "client_credentials", "password"):
         form = {"grant_type": grant, "refresh_token": secret, "client_id": secret}
         yield Sent(f"token client_id of {grant}", "POST", "/oauth/token", {"data": form})
@@ -198,13 +202,21 @@ def _registrations(secret: str) -> Iterator[Sent]:
 
 
 def _headers(secret: str) -> Iterator[Sent]:
-    for path in ("/mcp", "/oauth/token", "/oauth/authorize", "/oauth/test", "/nowhere"):
+    for path in ("/mcp", "/oauth/token", "/oauth/authorize", "/oauth/test", "/nowhere", f"/s/{'A' * 22}/account"):
         for name in HEADERS:
             method = "POST" if path in ("/mcp", "/oauth/token") else "GET"
             yield Sent(f"{name} at {path}", method, path, {"headers": {name: secret}})
         yield Sent(f"Origin URL at {path}", "POST", path, {"headers": {"Origin": f"https://{_token(secret)}.example"}})
         yield Sent(f"Host at {path}", "GET", path, {"headers": {"Host": _token(secret)}})
         yield Sent(f"name of a header at {path}", "GET", path, {"headers": {_token(secret): "x"}})
+
+
+def _forms_of_pages(secret: str) -> Iterator[Sent]:
+    """Forms that reach the check of where they come from, with each field that it reads."""
+    for path in ("/oauth/authorize", "/oauth/logout", "/account"):
+        for name in ("Origin", "Referer", "Sec-Fetch-Site", "Cookie"):
+            options = {"params": AUTHORIZE, "data": {"csrf": "x"}, "headers": {name: secret}}
+            yield Sent(f"{name} of a form at {path}", "POST", path, options)
 
 
 async def messages(http: httpx2.AsyncClient, secret: str, token: str) -> AsyncIterator[str]:
