@@ -51,7 +51,8 @@ class Canaries:
 
     def watch(self, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
         """Keep every answer that this client gets."""
-        client.event_hooks = {"response": [self.see]}
+        hooks = client.event_hooks
+        client.event_hooks = {**hooks, "response": [*hooks["response"], self.see]}
         return client
 
     def found_in(self, place: str, text: str | bytes, *, but: tuple[str, ...] = ()) -> list[str]:
