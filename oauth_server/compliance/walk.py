@@ -50,6 +50,14 @@ class Walk:
         return self._visitor or missing("nobody was named who may sign in and consent, so no flow was walked")
 
     @property
+    def follower(self) -> Follower:
+        """The visitor, where it follows links of other sites; Missing when it follows none."""
+        visitor = self.visitor
+        if isinstance(visitor, Follower):
+            return visitor
+        return missing("a person's browser follows no link of another site")
+
+    @property
     def watching(self) -> bool:
         """Whether somebody signs in whose pages can be seen."""
         return self._visitor is not None and self._visitor.watches
@@ -165,9 +173,7 @@ class Walk:
 
     async def followed(self, client: Client, *, foreign: bool) -> Asked:
         """Make a right request where nobody presses anything; `foreign`: by a link on another site."""
-        visitor = self.visitor
-        if not isinstance(visitor, Follower):
-            return missing("a person's browser follows no link of another site")
+        visitor = self.follower
         return await self._ask(lambda url: visitor.follow(url, foreign=foreign), client, {})
 
     async def refused(self, changes: Changes, client: Client | None = None) -> Asked:

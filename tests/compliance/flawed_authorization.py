@@ -64,8 +64,13 @@ class Authorization:
     async def logout(self, request: Request) -> Response:
         """Ask whether to sign out."""
         uri = request.query_params.get("post_logout_redirect_uri", "")
-        if uri and self.flaw == "logout-redirect":
+        if uri and (self.flaw == "logout-redirect" or request.method == "POST"):
             return Response(status_code=303, headers={"Location": uri})
+        if self.flaw == "logout-scripted":
+            script = "<script>document.forms[0].submit()</script>"
+            unscripted = "<noscript><button>Continue</button></noscript>"
+            form = f'<form method="post"><input type="hidden" name="xsrf" value="1">{unscripted}</form>'
+            return HTMLResponse(f"<!doctype html>{script}{form}", 200, PAGE)
         return self.pages.page("<p>Sign out?</p>")
 
     def client(self, named: str, fields: Fields) -> Client | None:

@@ -52,7 +52,7 @@ class FlawedServer:
             Route("/mcp", resource.mcp, methods=["GET", "POST", "OPTIONS", "DELETE"]),
             Route("/userinfo", resource.userinfo),
             Route("/authorize", authorization.authorize, methods=["GET", "POST"]),
-            Route("/logout", authorization.logout),
+            Route("/logout", authorization.logout, methods=["GET", "POST"]),
             Route("/register", registration.register, methods=["GET", "POST"]),
             Route("/register/{client_id}", registration.manage, methods=["GET", "DELETE"]),
             Route("/token", tokens.token, methods=["GET", "POST", "OPTIONS"]),

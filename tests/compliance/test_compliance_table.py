@@ -116,6 +116,7 @@ OTHERS: dict[str, set[str]] = {
     "cimd-algs-symmetric": {"cimd-jwt-algs"},
     "authorize-refuses": {"authorize-code"},
     "cimd-redirect": DOCUMENTS - {"cimd-http"},
+    "logout-scripted": {"logout-redirect"},
     # tokens and grants
     "client-order": set(),
     "client-credentials-invalid": {"token-client-credentials"},

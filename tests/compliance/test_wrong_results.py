@@ -42,6 +42,26 @@ async def test_a_refusal_without_a_challenge_fails() -> None:
     assert (found.status, found.summary) == ("fail", "The answer carries no Bearer challenge")
 
 
+@pytest.mark.parametrize(
+    ("stored", "status"),
+    [
+        ({"jwks": None, "token_endpoint_auth_method": "none"}, "pass"),  # the method was replaced (RFC 7591 section 2)
+        ({"jwks": {"keys": []}}, "pass"),
+        ({"jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}, 1]}}, "pass"),
+        ({"jwks": None}, "warn"),  # not told again, though the method is as asked
+    ],
+)
+async def test_large_keys_that_a_server_leaves_out_are_not_registered(stored: dict[str, object], status: str) -> None:
+    def change(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if request.url.path != "/register" or request.content.count(b'"kty"') < 3:
+            return response
+        members = {**response.json(), **stored}
+        return httpx2.Response(201, json={name: value for name, value in members.items() if value is not None})
+
+    report, _ = await judged(change, "assertion-large-keys")
+    assert result(report, "assertion-large-keys").status == status
+
+
 async def test_metadata_at_the_appended_path_is_told() -> None:
     issuer = f"{BASE}/tenant"
     appended = {

@@ -371,6 +371,11 @@ VERIFIED: dict[tuple[str, str], str] = {
         "unsupported_response_type; in lib/actions/authorization/index.js checkResponseType comes before interactions, "
         "and lib/shared/authorization_error_handler.js redirects whenever the redirect URI is registered"
     ),
+    ("oidc-provider", "logout-redirect"): (
+        "GET /session/end with the client_id and post_logout_redirect_uri of a client that registered itself, without "
+        "id_token_hint or a session: 200 with a form that a script sends to /session/end/confirm, and then 303 to the "
+        "registered address; renderLogout in lib/actions/end_session.js asks only those who are signed in"
+    ),
     ("oidc-provider", "authorize-subresource"): (
         "GET /auth with the Sec-Fetch headers of an image on another site: 303 to /interaction/… with its cookies; "
         "each request stores an interaction, and no file of the package reads Sec-Fetch-Site"

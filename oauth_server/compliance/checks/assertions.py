@@ -10,10 +10,8 @@ from oauth_server.compliance.checks.flows import members, right_flow
 from oauth_server.compliance.checks.protected_resource import strings
 from oauth_server.compliance.checks.signer import Signer
 from oauth_server.compliance.checks.token_endpoint import error_of, patient
-from oauth_server.compliance.jws import encode
 from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
 from oauth_server.compliance.parties import Client
-from oauth_server.compliance.registrar import REGISTERED
 from oauth_server.compliance.sources import RFC7523BIS, rfc
 from oauth_server.compliance.survey import Survey
 
@@ -22,8 +20,6 @@ FOREIGN: Final = "https://resource.invalid"
 SOMEBODY: Final = "mcp-oauth-audit-somebody-else"
 LIFE: Final = 240  # seconds
 OTHER_KEY: Final = "mcp-oauth-audit-other"
-LARGE: Final = 8192  # bits
-SEVERAL: Final = 11
 Sign = Callable[[Signer, Mapping[str, Any]], str]
 
 
@@ -198,38 +194,6 @@ async def no_kid(survey: Survey) -> Verdict:
     exchange = await send(survey, Attempt(asserting(Signer.without_kid)))
     problem = "Whichever key signed it was found by trying" if error_of(exchange) == "invalid_grant" else ""
     return judge(problem, f"It is refused: {exchange.answer.status} {error_of(exchange)}", exchange)
-
-
-@rule(
-    "Keys that cost too much to use are not registered",
-    rfc(7591, "5"),
-    rfc(8725, "3.5"),
-    fix="Refuse client keys beyond 4096 bits, and more than a few of them: anyone may have the server use them.",
-)
-async def large_keys(survey: Survey) -> Verdict:
-    """Each check of a signature by an RSA key of 8192 bits costs milliseconds, before the client is known."""
-    offered = (await survey.metadata()).members
-    if METHOD not in strings(offered.get("token_endpoint_auth_methods_supported")):
-        raise Missing("private_key_jwt is not supported")
-    if "RS256" not in strings(offered.get("token_endpoint_auth_signing_alg_values_supported")):
-        raise Missing("RS256 is not supported, so no RSA key is used")
-    right = await survey.walk.clients.answered(
-        "RSA key", client_name="MCP OAuth audit: RSA", **_rsa(Signer.of(["RS256"]).jwk)
-    )
-    if right.answer.status not in REGISTERED:
-        raise Missing(f"a key of 2048 bits is not registered either: {right.answer.status}")
-    modulus = encode((secrets.randbits(LARGE) | (1 << (LARGE - 1)) | 1).to_bytes(LARGE // 8, "big"))
-    large = ({"kty": "RSA", "n": modulus, "e": "AQAB", "alg": "RS256", "kid": str(number)} for number in range(SEVERAL))
-    exchange = await survey.walk.clients.answered(
-        "large keys", client_name="MCP OAuth audit: large keys", **_rsa(*large)
-    )
-    status = exchange.answer.status
-    problem = f"{SEVERAL} keys of {LARGE} bits are registered" if status in REGISTERED else ""
-    return judge(problem, f"They are refused: {status}", exchange)
-
-
-def _rsa(*keys: Mapping[str, str]) -> dict[str, Any]:
-    return {"token_endpoint_auth_method": METHOD, "application_type": None, "jwks": {"keys": list(keys)}}
 
 
 @rule(

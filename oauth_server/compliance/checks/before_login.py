@@ -6,6 +6,7 @@ from typing import Final
 from oauth_server.compliance import urls
 from oauth_server.compliance.glance import PAGE
 from oauth_server.compliance.model import Exchange, Missing, Source, Verdict, judge, rule
+from oauth_server.compliance.page import sent_at_once
 from oauth_server.compliance.parties import Changes, Client
 from oauth_server.compliance.registrar import NAME
 from oauth_server.compliance.sources import FETCH, oauth, rfc
@@ -34,11 +35,34 @@ async def _request(survey: Survey, client: Client, changes: Changes) -> str:
     return await survey.walk.authorization_url(client, secrets.token_urlsafe(32), secrets.token_urlsafe(12), changes)
 
 
+def _target(exchange: Exchange) -> str:
+    """Return where the browser goes from an answer unasked, by a redirect or by a form that a script sends."""
+    if exchange.answer.status in REDIRECTS:
+        location = exchange.answer.header("Location") or ""
+    else:
+        form = sent_at_once(exchange)
+        location = form.action if form is not None else ""
+    return urls.joined(exchange.answer.url, location)
+
+
+async def _followed(survey: Survey, exchange: Exchange) -> Exchange:
+    """Return the answer to the form that a script of the page sends within its origin; else the page's own answer."""
+    form, target = sent_at_once(exchange), _target(exchange)
+    if form is None or urls.ascii_origin(target) != urls.ascii_origin(exchange.answer.url):
+        return exchange
+    cookies = (value.partition(";")[0].strip() for value in exchange.answer.headers_of("Set-Cookie"))
+    headers = {**PAGE, "Sec-Fetch-Site": "same-origin", "Cookie": "; ".join(cookies)}
+    pairs = form.sent(None, {}, tick=False)
+    if form.method == "get":
+        return await survey.send("GET", urls.with_query(target, *pairs), headers)
+    return await survey.send_form(target, pairs, {**headers, "Origin": urls.ascii_origin(target)})
+
+
 def _judge_staying(exchange: Exchange) -> Verdict:
     """Judge that the browser is not sent to the registrant; where else it is sent, nobody signed in either."""
     location = exchange.answer.header("Location") or ""
-    away = urls.read(urls.joined(exchange.answer.url, location))
-    sent = exchange.answer.status in REDIRECTS and away is not None and away.hostname == HOST
+    away = urls.read(_target(exchange))
+    sent = away is not None and away.hostname == HOST
     problem = f"The browser is sent to {HOST}, which anyone could register" if sent else ""
     return judge(
         problem, f"The browser stays: {exchange.answer.status}", (exchange, f"Location: {location or '(absent)'}")
@@ -48,7 +72,7 @@ def _judge_staying(exchange: Exchange) -> Verdict:
 @rule(
     "Before anyone has signed in, an error sends nobody to a registered address",
     rfc(9700, "4.11.2"),
-    oauth("7.13"),
+    oauth("7.12.2"),
     fix="Show errors on a page until somebody has signed in, for clients that registered themselves; not for loopback.",
 )
 async def error_redirect(survey: Survey) -> Verdict:
@@ -77,7 +101,8 @@ async def logout(survey: Survey) -> Verdict:
         application_type=None,
     )
     pairs = (("client_id", client.client_id), ("post_logout_redirect_uri", SIGNED_OUT), ("state", "mcp-oauth-audit"))
-    return _judge_staying(await survey.send("GET", urls.with_query(endpoint, *pairs), PAGE))
+    shown = await survey.send("GET", urls.with_query(endpoint, *pairs), PAGE)
+    return _judge_staying(await _followed(survey, shown))
 
 
 async def _end_session_endpoint(survey: Survey) -> str:

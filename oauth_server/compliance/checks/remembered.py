@@ -1,21 +1,26 @@
-"""What an earlier consent allows, and to whom (MCP security best practices, RFC 9700 section 4.11.2)."""
+"""What an earlier consent allows, and to whom (OAuth 2.1 section 7.3, RFC 9700 section 4.11.2)."""
 
 from oauth_server.compliance.checks.before_login import HOST, HOSTED
 from oauth_server.compliance.model import Missing, Verdict, judge, rule
 from oauth_server.compliance.registrar import NAME
-from oauth_server.compliance.sources import rfc, security
+from oauth_server.compliance.sources import oauth, rfc, security
 from oauth_server.compliance.survey import Survey
 
 
 @rule(
     "A link on another site brings no code by an earlier consent",
+    oauth("7.3"),
     security("Confused Deputy Problem"),
     rfc(9700, "4.11.2"),
     fix="Let an earlier consent count only for requests with Sec-Fetch-Site: none or same-origin; else ask again.",
 )
 async def cross_site(survey: Survey) -> Verdict:
-    """Whoever sends the link chooses the code challenge: the code that the client gets is the attacker's."""
+    """OAuth 2.1 section 7.3: SHOULD NOT answer repeated requests unasked unless they are the original client's.
+
+    The one who sends the link chooses the code challenge, so the code that the client gets is the attacker's.
+    """
     walk = survey.walk
+    walk.follower  # noqa: B018 - Missing without one, before a person is sent to an address without a server
     client = await walk.clients.registered(
         "remembered", client_name=f"{NAME}: remembered", redirect_uris=[HOSTED], application_type=None
     )

@@ -5,6 +5,7 @@ from typing import Final
 from oauth_server.compliance.checks import (
     assertions,
     client_authentication,
+    client_keys,
     codes,
     member_types,
     pkce,
@@ -73,7 +74,7 @@ ROWS: Final[tuple[Check, ...]] = (
     check("assertion-wrong-audience",    AS, CLIENTS,   "MMMM", "adversarial", assertions.wrong_audience),
     check("assertion-audience-list",     AS, CLIENTS,   "aaaa", "adversarial", assertions.audience_list),
     check("assertion-no-kid",            AS, CLIENTS,   "aaaa", "adversarial", assertions.no_kid),
-    check("assertion-large-keys",        AS, CLIENTS,   "aaaa", "adversarial", assertions.large_keys),
+    check("assertion-large-keys",        AS, CLIENTS,   "aaaa", "adversarial", client_keys.large),
     check("assertion-expired",           AS, CLIENTS,   "MMMM", "adversarial", assertions.expired),
     check("assertion-no-expiry",         AS, CLIENTS,   "MMMM", "adversarial", assertions.no_expiry),
     check("assertion-sub-mismatch",      AS, CLIENTS,   "MMMM", "adversarial", assertions.other_subject),
