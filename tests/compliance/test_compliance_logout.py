@@ -66,3 +66,19 @@ async def test_a_page_that_asks_or_stays_passes(page: str, location: str) -> Non
     report, _ = await judged(server)
     assert result(report, "logout-redirect").status == "pass"
     assert len(server.sent) == (location != OUT)
+
+
+@pytest.mark.parametrize("action", ["http://[", "https://client.invalid:port/", "javascript:0", "/logout/confirm"])
+async def test_a_hostile_page_is_no_error(action: str) -> None:
+    server = Logout(f"<form method=post action='{action}'>{HIDDEN}</form>{SENDS}", "http://[")
+
+    def change(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        answer = server(request, response)
+        if request.url.path == "/logout":
+            cookies = [(b"Set-Cookie", b"a=\xff\xc3\xa9"), (b"Set-Cookie", b"=;;"), (b"Content-Type", b"text/html")]
+            return httpx2.Response(200, headers=cookies, content=answer.content)
+        return answer
+
+    report, _ = await judged(change)
+    found = result(report, "logout-redirect")
+    assert (found.status, found.summary) == ("pass", f"The browser stays: {303 if server.sent else 200}")

@@ -48,10 +48,11 @@ def _target(exchange: Exchange) -> str:
 async def _followed(survey: Survey, exchange: Exchange) -> Exchange:
     """Return the answer to the form that a script of the page sends within its origin; else the page's own answer."""
     form, target = sent_at_once(exchange), _target(exchange)
-    if form is None or urls.ascii_origin(target) != urls.ascii_origin(exchange.answer.url):
+    redirected = exchange.answer.status in REDIRECTS
+    if redirected or form is None or urls.ascii_origin(target) != urls.ascii_origin(exchange.answer.url):
         return exchange
     cookies = (value.partition(";")[0].strip() for value in exchange.answer.headers_of("Set-Cookie"))
-    headers = {**PAGE, "Sec-Fetch-Site": "same-origin", "Cookie": "; ".join(cookies)}
+    headers = {**PAGE, "Sec-Fetch-Site": "same-origin", "Cookie": "; ".join(filter(str.isascii, cookies))}
     pairs = form.sent(None, {}, tick=False)
     if form.method == "get":
         return await survey.send("GET", urls.with_query(target, *pairs), headers)
