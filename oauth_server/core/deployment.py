@@ -58,10 +58,9 @@ class Deployment:
         return frozenset(loopback_spellings(self.issuer))
 
     def is_own_page(self, url: str) -> bool:
-        """Whether a URL leads to this server's own origin."""
+        """Whether a URL leads to this server's own origin, however its scheme, host and port are spelled."""
         parts = urlsplit(url)
-        authority = parts.netloc.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
-        return f"{parts.scheme}://{authority}" in self.own_origins
+        return normalise(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}") in self.own_origins
 
     @cached_property
     def origins(self) -> frozenset[str]:

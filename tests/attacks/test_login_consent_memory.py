@@ -2,10 +2,13 @@
 
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from sqlalchemy import Connection, update
 
+from oauth_server.store.schema import clients
 from oauth_server.store.verbs import administration
 from tests.conftest import MakeServer
 from tests.support.authorize import (
@@ -135,6 +138,26 @@ async def test_statement_of_the_path_is_for_one_request_of_one_browser(
     answered(await browser.reload(page, reply.headers["location"]), client)
     server.clock.advance(3601)
     asks(await browser.reload(page, reply.headers["location"]))
+
+
+@pytest.mark.requirement("attack-24")
+@both_issuers
+async def test_own_address_is_known_in_spellings_that_earlier_releases_registered(
+    server: Running, browser: Browser, closing: AsyncExitStack
+) -> None:
+    client = await confidential(closing, server)
+    own = urlsplit(client.url(Pkce.new()))
+    ports = [f"0{own.port}"] if own.port is not None else ["", "443", "0443"]
+    spellings = [own._replace(netloc=f"{own.hostname}:{port}").geturl() for port in ports]
+    mallory = await registered(closing, server, redirect_uris=[WEB])
+
+    def spell(connection: Connection) -> None:
+        here = clients.c.client_id == mallory.client_id
+        connection.execute(update(clients).where(here).values(redirect_uris=spellings))
+
+    await server.services.store.write(spell)
+    for spelling in spellings:
+        assert "redirect_uri" in refused(await browser.http.get(mallory.url(Pkce.new(), redirect_uri=spelling)))
 
 
 @pytest.mark.requirement("attack-24")
