@@ -185,14 +185,14 @@ async def test_a_change_of_password_verifies_one_and_hashes_one(
     server: Running, browser: Browser, spent: Counter[str]
 ) -> None:
     """Somebody has signed in; what is wrong about the new one is said without a hash of it."""
-    await browser.sign_in(await browser.http.get("/account"))
+    page = await browser.account()
     for new, again, most in (
         ("short", "short", 1),
         (PASSWORD, PASSWORD, 1),
         ("another good password", "yet another password", 1),
         ("another good password", "another good password", 2),
     ):
-        page = await browser.http.get("/account")
+        page = await browser.reload(page)
         fields = {"password": PASSWORD, "new_password": new, "new_password_again": again}
         spent.clear()
         reply = await browser.submit(page, fields, button=("action", "password"))

@@ -83,7 +83,7 @@ class Witness:
         http, form = self.client.http, {"token": "x", "client_id": self.client.client_id}
         refresh = {"grant_type": "refresh_token", "refresh_token": self.tokens["refresh_token"], **form}
         code = {"grant_type": "authorization_code", "code": "x", "code_verifier": "v" * 43, **form}
-        session = "__Host-mcp_session" if http.base_url.scheme == "https" else f"mcp_session_{http.base_url.port}"
+        url, cookie = self._with_a_session(self.client.url(Pkce.new()))
         began = time.monotonic()
         replies = await asyncio.wait_for(
             asyncio.gather(
@@ -93,7 +93,7 @@ class Witness:
                 http.post("/oauth/introspect", data={**form, "client_id": "not-in-memory"}),
                 http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}),
                 http.get("/oauth/userinfo", headers=self.bearer),
-                http.get(self.client.url(Pkce.new()), headers={"Cookie": f"{session}=x"}),
+                http.get(url, headers={"Cookie": f"{cookie}=x", "Sec-Fetch-Site": "same-origin"}),
             ),
             LIMIT,
         )
@@ -103,6 +103,14 @@ class Witness:
         assert "temporarily_unavailable" in page.text
         for reply in replies:
             assert_unavailable(reply)
+
+    def _with_a_session(self, url: str) -> tuple[str, str]:
+        """The URL of an authorization request of a browser that may be signed in, and the name of its cookie."""
+        key = "s" * 22
+        issuer = self.client.http.base_url
+        if issuer.scheme == "https":
+            return url, f"__Host-mcp_session_{key}"
+        return url.replace("/oauth/", f"/s/{key}/oauth/", 1), f"mcp_session_{issuer.port}_{key}"
 
     async def recovered(self) -> float:
         """Wait until the server is ready again, and see that it is; the seconds it took."""
