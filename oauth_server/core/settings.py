@@ -228,11 +228,19 @@ class EnvironmentSource(PydanticBaseSettingsSource):
         return {name: value for value, name, _ in found if value is not None}
 
     def _text(self, name: str) -> str | None:
-        """Return a value without one pair of matching quotes; None when empty, as compose passes what is not set."""
-        value = self.environ.get(name, "").strip()
+        """Return a value without one pair of matching quotes; None when empty, as compose passes what is not set.
+
+        A secret of blanks alone was meant to be one: it is refused, since without it the server would be more open.
+        """
+        given = self.environ.get(name, "")
+        value = given.strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        return value if value.strip() else None
+            given = value = value[1:-1]
+        if value.strip():
+            return value
+        if given and name in _FROM_FILE:
+            raise SettingsError(name, "it has blanks only", "a secret, or an empty value for none")
+        return None
 
 
 def _read(name: str, path: str) -> str:

@@ -89,6 +89,13 @@ def test_only_one_newline_of_a_file_is_stripped(tmp_path: Path) -> None:
     assert refusal({"MCP_OAUTH_ADMIN_PASSWORD_FILE": str(path)}).name == "MCP_OAUTH_ADMIN_PASSWORD"
 
 
+@pytest.mark.parametrize("value", [" ", "\t\n", '" "', "'  '"])
+@pytest.mark.parametrize(("name", "secret"), SECRETS)
+def test_a_secret_of_blanks_is_a_mistake_and_never_none(name: str, secret: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: it has blanks only"):
+        load({name: value})
+
+
 def test_only_secrets_come_from_files() -> None:
     assert refusal({"MCP_OAUTH_ISSUER_FILE": "x"}).name == "MCP_OAUTH_ISSUER_FILE"
 
