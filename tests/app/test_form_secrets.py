@@ -17,6 +17,7 @@ from tests.commands.conftest import Shell, shell
 from tests.conftest import MakeServer
 from tests.support.authorize import browser_of
 from tests.support.clock import ManualClock
+from tests.support.issuers import https_issuer
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import OWNER, PASSWORD, Running
 
@@ -72,12 +73,13 @@ async def test_a_form_that_is_open_while_the_secret_is_succeeded_still_works(
     assert signed_in.status_code == 303
 
 
+@https_issuer
 async def test_a_known_browser_is_known_after_its_secret_was_succeeded(
     server: Running, clock: ManualClock, closing: AsyncExitStack
 ) -> None:
     browser = browser_of(closing, server, OWNER, PASSWORD)
     await browser.sign_in(await browser.http.get(OAuthClient(server).url(Pkce.new())))
-    (cookie,) = [one.value for one in browser.http.cookies.jar if "known_browser" in one.name][:1]
+    (cookie,) = [one.value for one in browser.http.cookies.jar if one.name == "__Host-mcp_browser"]
     logins, store = server.services.logins, server.services.store
     assert logins._browsers.claim(cookie, OWNER) is not None
     await secrets(store, clock).rotate()

@@ -50,23 +50,27 @@ async def test_axe_finds_nothing_on_any_page(desk: Desk, judged: Judged) -> None
     await desk.token_scope()
     for path, heading in (
         ("/", "An MCP server with OAuth 2.1"),
-        ("/account", "Your account"),
         ("/mcp", "This is the MCP endpoint"),
         ("/oauth/token", "This address is for applications"),
         ("/nowhere", "There is nothing here"),
         ("/oauth/authorize", "This request cannot be served"),
-        ("/oauth/logout", "Sign out?"),
     ):
         await page.goto(url + path)
         await judged.sound(heading)
     await page.goto(f"{url}/account")
+    await sign_in(page, PASSWORD)
+    await judged.sound("Your account")
     await page.get_by_label("Present password").fill("wrong")
     for label in ("New password", "New password, again"):
         await page.get_by_label(label, exact=True).fill("something new and long")
     await page.get_by_role("button", name="Change password").click()
     await expect(page.get_by_role("alert")).to_be_visible()
     await judged.sound("Your account")
-    await page.goto(f"{url}/oauth/logout")
+    await page.goto(page.url)
+    await judged.sound("Go on here?")
+    await page.get_by_role("link", name="Go on").click()
+    await page.get_by_role("link", name="Sign out").click()
+    await judged.sound("Sign out?")
     await page.get_by_role("button", name="Sign out").click()
     await judged.sound("You are signed out")
     name = f"new-{desk.callback.port}"

@@ -11,7 +11,8 @@ import pytest
 
 from tests.commands.conftest import Shell
 from tests.support.authorize import registered
-from tests.support.browser import Browser, form_of
+from tests.support.browser import Browser, asks_to_sign_in, form_of
+from tests.support.issuers import both_issuers
 from tests.support.mcp_http import ask, challenge_of
 from tests.support.oauth import OAuthClient, Pkce
 from tests.support.server import PASSWORD, Running
@@ -48,10 +49,12 @@ async def refusal(client: OAuthClient, refresh_token: str) -> str:
     return str(reply.json()["error"])
 
 
-async def is_signed_in(browser: Browser, client: OAuthClient) -> bool:
-    """Whether the browser is not asked for a password."""
-    page = await browser.http.get(client.url(Pkce.new()))
-    return "password" not in form_of(page.text).inputs.values()
+async def is_signed_in(browser: Browser, account: httpx2.Response) -> bool:
+    """Whether the session of this account page goes on; if not, the browser is asked for a password."""
+    page = await browser.reload(account)
+    signed_in = "You are signed in as" in page.text
+    assert asks_to_sign_in(page) is not signed_in, page.text
+    return signed_in
 
 
 async def can_sign_in(browser: Browser, client: OAuthClient) -> bool:
@@ -62,27 +65,29 @@ async def can_sign_in(browser: Browser, client: OAuthClient) -> bool:
 
 
 @pytest.mark.requirement("attack-64")
+@both_issuers
 async def test_a_disabled_user_is_out_at_once_and_what_ended_stays_ended(
     server: Running, shell: Shell, browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
+    account = await browser.account()
     first = await client.tokens(browser, scope="mcp:read")
     second = await client.tokens(browser, scope="mcp:write")
     pkce = Pkce.new()
     code = await client.code(browser, pkce, scope="mcp:read")
     assert await alive(http, first["access_token"])
-    assert await is_signed_in(browser, client)
+    assert await is_signed_in(browser, account)
     said = (await shell("users", "disable", "admin", "--yes")).out
     assert said == "admin is disabled. Ended 1 browser session and 2 grants, with all tokens.\n"
     await dies_within_one_poll(http, first["access_token"])
     assert not await alive(http, second["access_token"])
     assert await refusal(client, first["refresh_token"]) == "invalid_grant"
-    assert not await is_signed_in(browser, client)
+    assert not await is_signed_in(browser, account)
     assert not await can_sign_in(browser, client)
     await shell.says("users", "enable", "admin")
     assert await refusal(client, second["refresh_token"]) == "invalid_grant"
     assert (await client.redeem(code, pkce)).json()["error"] == "invalid_grant"
     assert not await alive(http, first["access_token"])
-    assert not await is_signed_in(browser, client)
+    assert not await is_signed_in(browser, account)
     assert await can_sign_in(browser, client)
     server.clock.advance(60)  # a token of the very second of the revocation counts as older
     third = await client.tokens(browser, scope="mcp:read")
@@ -127,21 +132,24 @@ async def test_a_deleted_client_ends_with_everything_issued_to_it(
     shown = await shell.says("clients", "show", client.client_id, "--json")
     assert '"live_grants": 1' in shown
     said = await shell.says("clients", "delete", client.client_id, "--yes")
-    assert said == f"{client.client_id} (Test client) is deleted. Ended 1 grant, with all tokens.\n"
+    assert said == f'{client.client_id} (unverified "Test client") is deleted. Ended 1 grant, with all tokens.\n'
     await dies_within_one_poll(http, tokens["access_token"])
     assert await refusal(client, tokens["refresh_token"]) == "invalid_client"
     page = await browser.http.get(client.url(Pkce.new()))
     assert page.status_code == 400
 
 
+@both_issuers
 async def test_a_set_password_ends_browser_sessions_and_leaves_applications_connected(
     server: Running, shell: Shell, browser: Browser, client: OAuthClient, http: httpx2.AsyncClient
 ) -> None:
+    account = await browser.account()
     tokens = await client.tokens(browser)
+    assert await is_signed_in(browser, account)
     said = await shell.says("users", "set-password", "admin", stdin=NEW_PASSWORD)
     assert said == "admin has a new password. Ended 1 browser session.\n"
     assert await alive(http, tokens["access_token"])
-    assert not await is_signed_in(browser, client)
+    assert not await is_signed_in(browser, account)
     assert not await can_sign_in(browser, client)
     browser.password = NEW_PASSWORD
     assert await can_sign_in(browser, client)

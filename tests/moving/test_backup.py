@@ -89,6 +89,7 @@ async def test_restoring_brings_people_back_and_no_right_whether_older_or_newer_
     async with serve(used) as server:
         browser = Browser(server.url)
         stack.push_async_callback(browser.close)
+        account = await browser.account()
         client = await registered(stack, server)
         revoked = await client.tokens(browser)
         kept = await client.tokens(browser)
@@ -109,7 +110,7 @@ async def test_restoring_brings_people_back_and_no_right_whether_older_or_newer_
         for tokens in (revoked, kept):
             assert await refusal(client, tokens["refresh_token"]) == "invalid_grant"
         assert await refusal(newer_client, newer["refresh_token"]) == "invalid_client"
-        assert not await is_signed_in(browser, client)
+        assert not await is_signed_in(browser, account)
         assert await can_sign_in(browser, client)
         server.clock.advance(60)
         assert await alive(http, (await client.tokens(browser))["access_token"])

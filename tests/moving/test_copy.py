@@ -69,6 +69,7 @@ async def test_a_server_goes_on_with_the_copy_where_it_stopped(
         async with serve(used) as first, first.client() as http:
             browser = Browser(first.url)
             stack.push_async_callback(browser.close)
+            account = await browser.account()
             client = await registered(stack, first)
             kept = await client.tokens(browser)
             ended = await client.tokens(browser)
@@ -82,7 +83,7 @@ async def test_a_server_goes_on_with_the_copy_where_it_stopped(
             assert (await http.get("/.well-known/jwks.json")).json() == keys
             assert await alive(http, kept["access_token"])
             assert not await alive(http, ended["access_token"])
-            assert await is_signed_in(browser, client)
+            assert await is_signed_in(browser, account)
             anew = Browser(second.url)
             stack.push_async_callback(anew.close)
             assert await alive(http, (await client.tokens(anew))["access_token"])
