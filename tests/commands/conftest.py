@@ -1,11 +1,14 @@
 """The command line on a database that a server made: `shell` runs a command as its user would type it."""
 
+import asyncio
 import io
 import os
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import anyio
@@ -14,6 +17,7 @@ import pytest
 
 import server as program
 from oauth_server.store.engines import parse_url
+from tests.commands.hosts import Host
 from tests.support.databases import Template
 from tests.support.program import Ended, environment
 
@@ -77,3 +81,17 @@ def shell(template: Template, tmp_path: Path) -> Shell:
 def env(shell: Shell, tmp_path: Path) -> dict[str, str]:
     """The environment of a process that works on the database of `shell`."""
     return environment(tmp_path, MCP_OAUTH_DATABASE_URL=shell.location)
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Callable[[], Any]]:
+    """Starts hosts."""
+    async with AsyncExitStack() as stack:
+
+        async def start() -> Host:
+            found = Host()
+            listener = await stack.enter_async_context(await asyncio.start_server(found.answer, "127.0.0.1", 0))
+            found.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+            return found
+
+        yield start

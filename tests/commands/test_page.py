@@ -2,8 +2,10 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,11 +64,17 @@ def pattern_of(shown: str) -> str:
 
 
 async def test_every_command_of_the_page_answers_as_the_page_shows(
-    server: Running, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Running, shell: Shell, host: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # commands write files, and one reads what openssl wrote
-    (tmp_path / "signing.pem").write_text(generate_pem("ES256"))
-    actual: dict[str, str] = {}  # the identifiers of the page, and of this run
+    pem = tmp_path / "signing.pem"
+    pem.touch(0o600)  # as openssl makes it
+    pem.write_text(generate_pem("ES256"))
+    target = await host()
+    resource = f"{target.url.replace('127.0.0.1', 'localhost')}/mcp"
+    metadata = {"resource": resource, "authorization_servers": ["https://login.example"]}
+    target.documents["/.well-known/oauth-protected-resource/mcp"] = metadata
+    actual = {"http://localhost:3000/mcp": resource}  # the identifiers of the page, and of this run
     last = Ended(0, "", "")
     ran = set()
     for step in steps():

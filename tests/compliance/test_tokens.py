@@ -31,7 +31,8 @@ BY_FLOW = (
     "refresh-",
     "client-",
 )
-WITHOUT = {"client-basic-malformed", "refresh-garbage"}
+# What is judged without one: by the answer to an error, or where a client is registered.
+WITHOUT = {"client-basic-malformed", "refresh-garbage", "assertion-large-keys"}
 
 
 def answered(path: str, response: Callable[[], httpx2.Response]) -> Answerer:
@@ -62,6 +63,14 @@ async def test_a_token_endpoint_that_answers_everything_alike_passes_nothing_tha
     assert "error" not in found.values()
     if name == "too many":
         assert not {"fail", "warn"} & set(found.values())
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+async def test_a_registration_endpoint_that_answers_everything_alike_is_not_praised_for_the_keys_it_refuses(
+    name: str,
+) -> None:
+    found = statuses(await run(Between(answered("/register", UNIFORM[name]))))
+    assert found["assertion-large-keys"] == "skip"
 
 
 @pytest.mark.parametrize("name", UNIFORM)

@@ -62,6 +62,18 @@ async def test_large_keys_that_a_server_leaves_out_are_not_registered(stored: di
     assert result(report, "assertion-large-keys").status == status
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"), [(400, "pass"), (401, "skip"), (403, "skip"), (429, "skip"), (500, "warn")]
+)
+async def test_only_a_refusal_of_the_large_keys_themselves_is_one(answer: int, status: str) -> None:
+    def change(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        large = request.url.path == "/register" and request.content.count(b'"kty"') > 2
+        return httpx2.Response(answer, json={"error": "invalid_client_metadata"}) if large else response
+
+    report, _ = await judged(change, "assertion-large-keys")
+    assert result(report, "assertion-large-keys").status == status
+
+
 async def test_metadata_at_the_appended_path_is_told() -> None:
     issuer = f"{BASE}/tenant"
     appended = {

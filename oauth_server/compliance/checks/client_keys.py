@@ -7,9 +7,10 @@ from typing import Any, Final
 from oauth_server.compliance.checks.assertions import METHOD
 from oauth_server.compliance.checks.flows import members
 from oauth_server.compliance.checks.protected_resource import strings
+from oauth_server.compliance.checks.registration import opened, refused
 from oauth_server.compliance.checks.signer import Signer
 from oauth_server.compliance.jws import encode
-from oauth_server.compliance.model import Exchange, Missing, Verdict, judge, rule
+from oauth_server.compliance.model import Exchange, Missing, Verdict, rule
 from oauth_server.compliance.registrar import REGISTERED
 from oauth_server.compliance.sources import rfc
 from oauth_server.compliance.survey import Survey
@@ -38,21 +39,22 @@ async def large(survey: Survey) -> Verdict:
     modulus = encode((secrets.randbits(LARGE) | (1 << (LARGE - 1)) | 1).to_bytes(LARGE // 8, "big"))
     keys = [{"kty": "RSA", "n": modulus, "e": "AQAB", "alg": "RS256", "kid": str(number)} for number in range(SEVERAL)]
     exchange = await _registered(survey, "large keys", *keys)
-    kept, status = _kept(exchange, *keys), exchange.answer.status
-    problem = f"{kept} keys of {LARGE} bits are registered" if kept else ""
-    said = "The client is registered without them" if status in REGISTERED else "They are refused"
-    return judge(problem, f"{said}: {status}", exchange)
+    kept = _kept(exchange, *keys)
+    return refused(exchange, f"{kept} keys of {LARGE} bits are registered" if kept else "")
 
 
 async def _registered(survey: Survey, name: str, *keys: Mapping[str, str]) -> Exchange:
-    """Return how the registration of a client with these keys was answered."""
-    return await survey.walk.clients.answered(
+    """Return how the registration of a client with these keys was answered; Missing for what says nothing of them."""
+    exchange = await survey.walk.clients.answered(
         name,
         client_name=f"MCP OAuth audit: {name}",
         token_endpoint_auth_method=METHOD,
         application_type=None,
         jwks={"keys": list(keys)},
     )
+    if exchange.answer.status in REGISTERED and not members(exchange).get("client_id"):
+        raise Missing("the answer to a registration names no client")
+    return opened(exchange)
 
 
 def _kept(exchange: Exchange, *keys: Mapping[str, str]) -> int:
