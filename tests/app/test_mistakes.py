@@ -225,7 +225,11 @@ def test_a_mistake_ends_the_start_with_one_line_and_status_2(
     mistake = ALL[name]
     options, env = filled(mistake, places)
     monkeypatch.setattr(sys, "argv", ["server.py", *options])
-    with patch.dict(os.environ, environment(tmp_path, **env), clear=True), pytest.raises(SystemExit) as caught:
+    with (
+        patch.dict(os.environ, environment(tmp_path, **env), clear=True),
+        patch.object(logging.getLogger(), "handlers", logging.getLogger().handlers),
+        pytest.raises(SystemExit) as caught,
+    ):
         program.main()
     out, err = capsys.readouterr()
     # On stdio the database is opened first: it knows the issuer.

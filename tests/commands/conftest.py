@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -65,6 +66,7 @@ class Shell:
             patch.object(sys, "stdin", Piped(stdin)),
             redirect_stdout(out),
             redirect_stderr(err),
+            patch.object(logging.getLogger(), "handlers", logging.getLogger().handlers),  # `serve` sets its own
             pytest.raises(SystemExit) as end,
         ):
             program.main()

@@ -50,7 +50,7 @@ async def test_an_older_schema_is_brought_up_to_date_and_both_revisions_are_name
 async def test_a_database_without_a_schema_gets_the_whole_one(shell: Shell, empty: MakeDatabase, engine: str) -> None:
     url = empty(engine)
     if engine == "sqlite":
-        shell.database.with_name("database-1.db").touch()
+        shell.database.with_name("database-1.db").touch(mode=0o600)
     shell.env["MCP_OAUTH_DATABASE_URL"] = url
     assert "has no schema; this program" in (await shell("migrate", "--check")).out
     assert f"had no schema, and has schema {HEAD} now." in await shell.says("migrate")
