@@ -101,6 +101,7 @@ OTHERS: dict[str, set[str]] = {
     # Registration, the authorization endpoint, its pages
     "register-management-undead": {"register-management-delete"},
     "register-crash": {
+        "assertion-large-keys",
         "register-data",
         "register-error",
         "register-fragment",
