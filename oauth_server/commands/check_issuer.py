@@ -21,7 +21,7 @@ def settle(found: Servers, consent: Consent, secrets: Secrets) -> Mapping[str, s
     """Return the origin at which each endpoint may be given a secret, by its metadata name; empty without a secret.
 
     An origin is named by the target's own URL or by `--issuer`. CommandError when the person denies another one,
-    MistakeError when nobody can be asked, or when the target names another issuer than `--issuer`.
+    MistakeError when there is no terminal to ask at, or when the target names another issuer than `--issuer`.
     """
     from oauth_server.compliance import urls  # noqa: PLC0415
 

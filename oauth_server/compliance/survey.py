@@ -226,7 +226,7 @@ class Survey:
         url = (await self.metadata()).members.get(name)
         if not isinstance(url, str) or urls.read(url) is None:
             raise Missing(f"the metadata states no usable {name}")
-        # The server chooses its metadata, and may choose it anew for each request.
+        # The server chooses its metadata, and may choose other metadata for each request.
         if name in self._places and urls.ascii_origin(url) != self._places[name]:
             raise Missing(f"the {name} is at {urls.origin(url)}, to which nothing of the operator's goes")
         return url

@@ -138,8 +138,8 @@ class Walk:
         """Make a request whose error belongs to the client, as `attempt` does.
 
         Before a sign-in a server shows a page rather than send the browser to the address of a client that it does not
-        know (RFC 9700 section 4.11.2). So after such a page somebody signs in, and the request is made again. Missing
-        where nobody does, or where the server keeps no session for them.
+        know (RFC 9700 section 4.11.2). So after such a page the visitor signs in, and the request is made again.
+        Missing where there is no visitor, or where the server keeps no session for it.
         """
         client = client or await self.clients.public()
         asked = await self.attempt(changes, client)

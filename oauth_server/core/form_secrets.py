@@ -111,7 +111,7 @@ class FormSecrets:
         return await self._succeed(unless_after, FORM_LIFETIME + CLOCK_SKEW if at_once else KNOWN_FOR, "")
 
     async def tend(self) -> None:
-        """Do what is due, for ever; what fails is told once, and tried again."""
+        """Do what is due, for ever; a failure is logged once and tried again."""
         told = ToldOnce(logger, "the secrets of forms cannot be rotated: %s")
         while True:
             await anyio.sleep(TEND_SECONDS)

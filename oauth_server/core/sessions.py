@@ -48,7 +48,7 @@ class Sessions:
         form_key: str | None = None,
         lifetime: int = LIFETIME,
     ) -> str | None:
-        """Begin a session for somebody who just signed in, and return what the browser keeps of it.
+        """Begin a session for a person who just signed in, and return what the browser keeps of it.
 
         `lifetime` in seconds; without a `form_key`, no form that was open before is good. None when the password that
         `user` was verified with is no longer the person's.

@@ -1,6 +1,6 @@
 """Sealed successors of refresh tokens: deleted as soon as the grace window of the token that opens them is over.
 
-Source: RFC 9700 section 4.14.2. Whoever has a replaced token and reads the database must not come to the live one.
+Source: RFC 9700 section 4.14.2. A replaced token and a copy of the database must not lead to the live token.
 """
 
 import logging
@@ -59,7 +59,7 @@ class SealedSuccessors:
             if not removed:  # a request holds the rest
                 break
             await self._sleep(PAUSE)
-        # Not before the last one has left: a busy server writes its log anew all the time.
+        # Not before the last one has left: a busy server overwrites its log all the time.
         if not self._scrubbed and not await self._store.read(successors.any_sealed):
             self._scrubbed = await self._store.scrub()
         return total

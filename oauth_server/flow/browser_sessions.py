@@ -82,7 +82,7 @@ class BrowserSessions:
         return max(found, key=lambda one: one.session.auth_time if one.session else -1.0, default=None)
 
     async def begin(self, user: User, purpose: str, replaced: Held | None) -> Held | None:
-        """A session for somebody who just signed in; None when the password is no longer theirs.
+        """A session for a person who just signed in; None when the password is no longer theirs.
 
         Its id differs from whatever the browser had. Forms that the same person opened in this browser stay good.
         """

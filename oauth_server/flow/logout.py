@@ -25,7 +25,7 @@ class Logout:
         self._sessions = BrowserSessions(services)
 
     async def get(self, request: Request) -> Response:
-        """Ask whether to sign out; a browser that is not signed in is told so.
+        """Ask whether to sign out; a browser that is not signed in gets a page that says so.
 
         Without the button it is sent back only for an ID token of this server: the address alone may be a link of
         anyone who registered (RFC 9700 section 4.11.2).

@@ -46,7 +46,7 @@ class Checkpoints:
             self._wanted.set()
 
     def empty(self) -> bool:
-        """Write all of the WAL back and cut its file to nothing, while nobody needs it; whether that was done."""
+        """Write all of the WAL back and cut its file to nothing, unless a reader needs it; whether that was done."""
         try:
             with self._engine.connect() as connection:
                 # Most of it beside the traffic: the statement after it holds writers up.

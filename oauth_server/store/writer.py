@@ -106,7 +106,7 @@ class Writer:
         return future
 
     def empty_log(self) -> bool:
-        """Empty the write-ahead log while nobody needs it; whether that was done."""
+        """Empty the write-ahead log, unless a reader needs it; whether that was done."""
         return self._checkpoints.empty()
 
     @property
